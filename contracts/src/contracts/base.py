@@ -1,0 +1,48 @@
+"""What all messages share: lenient reading, bounded text, exact decimals.
+
+The law of this module: a value of the wrong *type* makes a message unreadable (it is dead-lettered), a
+value of the right type that is out of *range* makes it wrong (the command is rejected). So ranges stand
+here as constraints, and `registry.read` tells the two apart by the kind of the violation.
+"""
+
+from datetime import date
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+TEXT_LENGTH_MAX = 4_000
+ID_LENGTH_MAX = 200
+LINES_MAX = 5_000
+
+_NO_NUL = r"^[^\x00]*$"
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=ID_LENGTH_MAX, pattern=_NO_NUL)]
+Text = Annotated[str, StringConstraints(max_length=TEXT_LENGTH_MAX, pattern=_NO_NUL)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Instant = AwareDatetime
+
+Quantity = Annotated[Decimal, Field(max_digits=15, decimal_places=6)]
+"""Goods, to 6 places, below a billion."""
+PositiveQuantity = Annotated[Decimal, Field(gt=0, max_digits=15, decimal_places=6)]
+UnitCost = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6)]
+"""Home currency for one unit, to 6 places."""
+UnitPrice = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=7)]
+"""Document currency for one unit; QuickBooks computes it back to 7 places."""
+Money = Annotated[Decimal, Field(max_digits=18, decimal_places=5)]
+ExchangeRate = Annotated[Decimal, Field(gt=0, max_digits=24, decimal_places=12)]
+"""Home units for one unit of the document's currency."""
+BusinessDate = Annotated[date, Field(ge=date(1900, 1, 1), le=date(2200, 12, 31))]
+Version = Annotated[int, Field(ge=0, le=2**62)]
+
+
+class Part(BaseModel):
+    """A part of a message; unknown fields are ignored."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Message(Part):
+    """A message body: a JSON object with a `type` and the fields of that type."""
+
+    type: str

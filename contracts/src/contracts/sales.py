@@ -1,0 +1,185 @@
+"""Messages owned by the sales-processor: sales with their margins, and sync summaries."""
+
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from contracts.base import (
+    BusinessDate,
+    Id,
+    Instant,
+    Message,
+    Money,
+    Part,
+    PositiveQuantity,
+    Text,
+    UnitPrice,
+)
+from contracts.channels import TransactionError
+from contracts.inventory import Allocation, Shortage
+
+MANUAL_LINES_MAX = 1_000
+
+
+class ManualSaleLine(Part):
+    """Goods sold by hand: home currency, net of tax."""
+
+    product_id: Id
+    quantity: PositiveQuantity
+    unit_price: UnitPrice
+
+
+class RecordManualSale(Message):
+    """Record a sale that no accounting system knows."""
+
+    type: Literal["record-manual-sale"] = "record-manual-sale"
+    business_id: Id
+    sale_id: Id | None = None
+    sale_date: BusinessDate
+    reference: Text | None = None
+    customer_name: Text | None = None
+    notes: Text | None = None
+    lines: Annotated[list[ManualSaleLine], Field(min_length=1, max_length=MANUAL_LINES_MAX)]
+
+
+class VoidManualSale(Message):
+    """Take back a sale that was recorded by hand."""
+
+    type: Literal["void-manual-sale"] = "void-manual-sale"
+    business_id: Id
+    sale_id: Id
+
+
+class RetryFailedSales(Message):
+    """Try the waiting sales of a business, or of one channel, again.
+
+    `sync_id` and `after` are the processor's own: the run that asks, and how far it has come.
+    """
+
+    type: Literal["retry-failed-sales"] = "retry-failed-sales"
+    business_id: Id
+    channel_id: Id | None = None
+    sync_id: Id | None = None
+    after: Text | None = None
+
+
+class SaleLine(Part):
+    """A line of a sale, tracked (it has a product) or kept with the reason why it is not.
+
+    Revenue, cost and margin are home currency; unit price and amount are the document's.
+    """
+
+    line_id: Id
+    line_number: int
+    item_external_id: Id | None = None
+    product_id: Id | None = None
+    product_name: Text | None = None
+    description: Text | None = None
+    quantity: Decimal | None = None
+    unit_price: Decimal | None = None
+    amount: Decimal
+    discount: Decimal = Decimal(0)
+    revenue: Money
+    cost: Money
+    margin: Money
+    allocations: list[Allocation] = []
+    shortage: Shortage | None = None
+    skipped_reason: Id | None = None
+    flags: list[Id] = []
+
+
+class Sale(Message):
+    """A whole sale with its margin: what all sale events carry."""
+
+    business_id: Id
+    sale_id: Id
+    channel_id: Id
+    source: Literal["synced", "manual"]
+    kind: Id
+    external_id: Id | None = None
+    number: Text | None = None
+    version: int
+    revision: int
+    status: Literal["waiting", "active", "voided"]
+    customer_external_id: Id | None = None
+    customer_name: Text | None = None
+    sale_date: BusinessDate
+    currency: Id | None = None
+    exchange_rate: Decimal | None = None
+    total_amount: Decimal
+    tax_amount: Decimal
+    revenue: Money
+    cost: Money
+    margin: Money
+    margin_percent: Decimal | None
+    short: bool
+    flags: list[Id] = []
+    lines: list[SaleLine]
+    sync_id: Id | None = None
+
+
+class SaleRecorded(Sale):
+    """A sale has its cost and margin for the first time."""
+
+    type: Literal["sale-recorded"] = "sale-recorded"
+
+
+class SaleUpdated(Sale):
+    """A newer version of a sale has its cost and margin."""
+
+    type: Literal["sale-updated"] = "sale-updated"
+
+
+class SaleVoided(Sale):
+    """A sale was voided or deleted upstream, or by hand; its goods are back."""
+
+    type: Literal["sale-voided"] = "sale-voided"
+    voided_at: Instant
+    reason: Id
+
+
+class SaleRecosted(Sale):
+    """The cost of a sale changed though the sale did not."""
+
+    type: Literal["sale-recosted"] = "sale-recosted"
+    previous_cost: Money
+    reason: Id
+
+
+class SaleFailed(Message):
+    """A sale waits: nothing of this version was applied."""
+
+    type: Literal["sale-failed"] = "sale-failed"
+    business_id: Id
+    sale_id: Id
+    channel_id: Id
+    kind: Id
+    external_id: Id
+    number: Text | None = None
+    version: int
+    errors: list[TransactionError]
+
+
+class SyncCompleted(Message):
+    """The summary of a run, when every sale of it has its cost and margin.
+
+    `created + updated + voided + the sum of skipped + the number of errors = received`.
+    """
+
+    type: Literal["sync-completed"] = "sync-completed"
+    business_id: Id
+    channel_id: Id
+    sync_id: Id
+    started_at: Instant
+    completed_at: Instant
+    received: int
+    created: int
+    updated: int
+    voided: int
+    skipped: dict[str, int]
+    errors: list[TransactionError]
+    revenue: Money
+    cost: Money
+    margin: Money
+    http_calls: int | None = None
