@@ -222,8 +222,8 @@ class TransactionLine(Part):
 class TransactionCaptured(Message):
     """One version of a sales document, normalised, whole.
 
-    `version` grows with every change of the document. `content_hash` covers the fields that matter to
-    stock and revenue. A deleted document carries what was last known of it.
+    `version` grows with every change of the document. `content_hash` covers the fields that matter
+    to stock and revenue. A deleted document carries what was last known of it.
     """
 
     type: Literal["transaction-captured"] = "transaction-captured"

@@ -159,8 +159,8 @@ class CostedLine(Part):
 class SaleCosted(Message):
     """The stored result of a sale's consumption at a revision.
 
-    `reason` is absent for the answer to `consume-lots`; a later change of the same revision names it
-    (`shortage-settled`, `recosted`, `return-moved`). `costing` counts the results of one revision.
+    `reason` is absent for the answer to `consume-lots`; a later change of the same revision names
+    it (`shortage-settled`, `recosted`, `return-moved`). `costing` counts them.
     """
 
     type: Literal["sale-costed"] = "sale-costed"

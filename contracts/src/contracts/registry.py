@@ -1,13 +1,16 @@
 """Which message types a topic carries, and how a record's bytes become a model.
 
-`read` has three outcomes: the message; `UnreadableError` (dead-letter it: nobody can say what was meant);
-`WrongValueError` (answer it with `command-rejected`: it can be read, and a value in it is not allowed).
+`read` has three outcomes: the message; `UnreadableError` (dead-letter it: nobody can say what was
+meant); `WrongValueError` (answer it with `command-rejected`: it can be read, and a value in it
+is not allowed).
 """
 
 import json
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, NoReturn, Union, get_args
+from functools import reduce
+from operator import or_
+from typing import Annotated, Any, NoReturn, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -94,7 +97,8 @@ def command_topics() -> dict[str, str]:
 def _adapter(models: tuple[type[Message], ...]) -> TypeAdapter[Message]:
     if len(models) == 1:
         return TypeAdapter(models[0])
-    return TypeAdapter(Annotated[Union[models], Field(discriminator="type")])  # type: ignore[valid-type]
+    union: Any = reduce(or_, models)
+    return TypeAdapter(Annotated[union, Field(discriminator="type")])
 
 
 _ADAPTERS = {topic: _adapter(models) for topic, models in TOPIC_MESSAGES.items()}

@@ -1,4 +1,4 @@
-"""The topics as data: owner, key, partitions, retention, cleanup and consumers, one yaml file each."""
+"""The topics as data: owner, key, partitions, retention and consumers, one yaml file each."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -50,7 +50,9 @@ def dead_letter_topic(topic: str, group: str) -> str:
 @cache
 def load() -> tuple[Topic, ...]:
     """Every topic, and the dead-letter topic of each pair of a topic and a service consuming it."""
-    topics = [_parse(path.name, path.read_text("utf-8")) for path in sorted(_folder().glob("*.yaml"))]
+    topics = [
+        _parse(path.name, path.read_text("utf-8")) for path in sorted(_folder().glob("*.yaml"))
+    ]
     dead_letters = [
         Topic(
             name=dead_letter_topic(topic.name, group),

@@ -1,0 +1,131 @@
+"""The HTTP side of a service: health, metrics, its AsyncAPI document, and errors as RFC 9457."""
+
+import base64
+import binascii
+import json
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+
+from chassis.health import Health
+
+PAGE_LIMIT_DEFAULT = 100
+PAGE_LIMIT_MAX = 1_000
+
+PageLimit = Annotated[int, Query(ge=1, le=PAGE_LIMIT_MAX, description="items in a page, at most")]
+PageCursor = Annotated[
+    str | None, Query(max_length=2_000, description="`next_cursor` of the page before")
+]
+
+
+def create_app(
+    *,
+    title: str,
+    health: Health,
+    ready: Callable[[], Awaitable[str | None]],
+    asyncapi: dict[str, Any],
+) -> FastAPI:
+    """The application with the routes that every service has.
+
+    `ready` says what keeps the service from being ready, or None.
+    """
+    app = FastAPI(title=title, docs_url="/docs", redoc_url=None)
+    app.add_exception_handler(HTTPException, _problem_of_http_error)
+    app.add_exception_handler(RequestValidationError, _problem_of_validation)
+
+    @app.get("/health/live", tags=["operations"])
+    async def live() -> JSONResponse:
+        """Say whether the process does its work; it should be restarted if not."""
+        if health.stalled:
+            return JSONResponse({"status": "stalled", "detail": health.stalled}, 503)
+        return JSONResponse({"status": "alive"})
+
+    @app.get("/health/ready", tags=["operations"])
+    async def is_ready() -> JSONResponse:
+        """Say whether the service can serve: database, schema and Kafka assignment."""
+        problems = dict(health.problems)
+        if fault := await ready():
+            problems["database"] = fault
+        if problems:
+            return JSONResponse({"status": "not-ready", "problems": problems}, 503)
+        return JSONResponse({"status": "ready"})
+
+    @app.get("/metrics", tags=["operations"], response_class=Response)
+    async def metrics() -> Response:
+        """Prometheus metrics of this process."""
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/asyncapi.json", tags=["operations"])
+    async def asyncapi_document() -> dict[str, Any]:
+        """The messages that this service receives and sends, as AsyncAPI 3.0."""
+        return asyncapi
+
+    return app
+
+
+def problem(status: int, title: str, detail: str, **extra: object) -> JSONResponse:
+    """An RFC 9457 answer."""
+    return JSONResponse(
+        {"type": "about:blank", "title": title, "status": status, "detail": detail, **extra},
+        status,
+        media_type="application/problem+json",
+    )
+
+
+async def _problem_of_http_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    titles = {404: "Not found", 405: "Method not allowed", 409: "Conflict"}
+    title = titles.get(error.status_code, "Request failed")
+    detail = error.detail if error.detail != "Not Found" else f"Nothing is at {request.url.path}."
+    return problem(error.status_code, title, detail)
+
+
+async def _problem_of_validation(
+    request: Request,  # noqa: ARG001  (FastAPI passes it)
+    error: Exception,
+) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    faults = [
+        {"field": ".".join(str(part) for part in fault["loc"]), "message": fault["msg"]}
+        for fault in error.errors()
+    ]
+    return problem(422, "Wrong parameter", "A parameter has a wrong value.", errors=faults)
+
+
+def encode_cursor(*position: str | int) -> str:
+    """An opaque cursor for the position of the last item of a page."""
+    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:
+    """The position in a cursor made by `encode_cursor`, of these types.
+
+    Raises:
+        HTTPException: 422, the cursor is none of ours.
+    """
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        position = json.loads(text)
+    except (binascii.Error, ValueError) as error:
+        raise _wrong_cursor() from error
+    if (
+        not isinstance(position, list)
+        or len(position) != len(kinds)
+        or not all(
+            type(v) is kind and "\x00" not in str(v)
+            for v, kind in zip(position, kinds, strict=True)
+        )
+    ):
+        raise _wrong_cursor()
+    return tuple(position)
+
+
+def _wrong_cursor() -> HTTPException:
+    return HTTPException(422, "`cursor` is none that this list gave; start without one.")

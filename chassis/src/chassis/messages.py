@@ -1,0 +1,103 @@
+"""Records as they come from Kafka, and messages as they go out.
+
+Outgoing ids are UUIDv5 of the source and what the message says, so publishing the same fact twice
+publishes the same `ce_id`.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, TypeVar
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from contracts.base import Message
+
+MessageT_co = TypeVar("MessageT_co", bound=Message, covariant=True)
+
+Headers = tuple[tuple[str, bytes | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One Kafka record, undecoded."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+    @property
+    def place(self) -> str:
+        """Where the record stands, as `topic/partition/offset`."""
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    def header(self, name: str) -> str | None:
+        """The text of a header, if it is there and is text."""
+        for key, value in self.headers:
+            if key == name and value is not None:
+                return value.decode("utf-8", errors="replace")
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Received(Generic[MessageT_co]):
+    """A message with the record that brought it."""
+
+    record: Record
+    message: MessageT_co
+
+    @property
+    def identity(self) -> str:
+        """What tells this message from any other, the same on every delivery and replay.
+
+        The producer's `ce_id` where it gave one, else the record's place.
+        """
+        return self.record.header("ce_id") or self.record.place
+
+    def derived_id(self, purpose: str) -> str:
+        """An id for something that this message creates without naming it."""
+        return str(uuid5(NAMESPACE_URL, f"{purpose}:{self.identity}"))
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message on its way to the outbox.
+
+    `headers` is None for our own messages, which get CloudEvents headers when published; a dead
+    letter brings its own.
+    """
+
+    topic: str
+    key: bytes | None
+    type: str
+    payload: bytes | None
+    subject: str
+    id: UUID
+    time: datetime
+    traceparent: str | None = None
+    headers: Headers | None = None
+
+
+def outgoing(
+    topic: str,
+    key: str,
+    message: Message,
+    *,
+    source: str,
+    identity: str,
+    subject: str | None = None,
+    traceparent: str | None = None,
+) -> Outgoing:
+    """Encode a message. `identity` names the fact within its topic and type, for `ce_id`."""
+    kind = message.type
+    return Outgoing(
+        topic=topic,
+        key=key.encode(),
+        type=kind,
+        payload=message.__pydantic_serializer__.to_json(message, exclude_none=True),
+        subject=key if subject is None else subject,
+        id=uuid5(NAMESPACE_URL, f"{source}/{topic}/{kind}/{identity}"),
+        time=datetime.now(UTC),
+        traceparent=traceparent,
+    )
