@@ -24,7 +24,7 @@ from local_stack.progress import Progress, silent
 
 
 @dataclass(frozen=True)
-class EphemeralStack:
+class Stack:
     """The servers of a test run; a pid is None where the server is not ours."""
 
     bootstrap_servers: str
@@ -47,7 +47,7 @@ class EphemeralStack:
 
 
 @contextmanager
-def ephemeral(on_progress: Progress = silent) -> Iterator[EphemeralStack]:
+def ephemeral(on_progress: Progress = silent) -> Iterator[Stack]:
     """Servers for as long as the block runs.
 
     Raises:
@@ -58,11 +58,11 @@ def ephemeral(on_progress: Progress = silent) -> Iterator[EphemeralStack]:
         given_postgres = os.environ.get("DATABASE_URL")
         kind = os.environ.get("SALESYNC_TEST_STACK", "local")
         if given_kafka and given_postgres:
-            yield EphemeralStack(given_kafka, given_postgres)
+            yield Stack(given_kafka, given_postgres)
         elif kind == "containers":
             from local_stack import containers  # noqa: PLC0415  (needs Docker's client)
 
-            yield EphemeralStack(
+            yield Stack(
                 given_kafka or cleanup.enter_context(containers.kafka_container()),
                 given_postgres or cleanup.enter_context(containers.postgres_container()),
             )
@@ -77,7 +77,7 @@ def ephemeral(on_progress: Progress = silent) -> Iterator[EphemeralStack]:
 
 def _from_wheels(
     cleanup: ExitStack, given_kafka: str | None, given_postgres: str | None, on_progress: Progress
-) -> EphemeralStack:
+) -> Stack:
     folder = Path(tempfile.mkdtemp(prefix="partsemble-test-"))
     watch = cleanup.enter_context(_guarded(folder))
     processes: list[ManagedProcess] = []
@@ -105,7 +105,7 @@ def _from_wheels(
         starting = pool.submit(start_kafka), pool.submit(start_postgres)
     address, kafka_pid = starting[0].result()
     url, postgres_pid = starting[1].result()
-    return EphemeralStack(address, url, kafka_pid, postgres_pid)
+    return Stack(address, url, kafka_pid, postgres_pid)
 
 
 def _stop_all(processes: list[ManagedProcess]) -> None:
