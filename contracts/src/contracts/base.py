@@ -1,8 +1,8 @@
 """What all messages share: lenient reading, bounded text, exact decimals.
 
-The law of this module: a value of the wrong *type* makes a message unreadable (it is dead-lettered),
-a value of the right type that is out of *range* makes it wrong (the command is rejected). So
-ranges stand here as constraints, and `registry.read` tells the two apart by the kind of the violation.
+The law of this module: a value of the wrong *type* makes a message unreadable (it is dead-lettered);
+a value of the right type that is out of *range* makes it wrong (the command is rejected). Ranges
+stand here as constraints, and `registry.read` tells the two apart by the kind of the violation.
 """
 
 from datetime import date
