@@ -8,6 +8,7 @@ from pydantic import Field
 from contracts.base import (
     LINES_MAX,
     BusinessDate,
+    Count,
     Currency,
     ExchangeRate,
     Id,
@@ -30,7 +31,7 @@ class ChannelSettings(Part):
     returns: ReturnPolicy | None = None
     refund_receipts: bool | None = None
     heal_on_link: bool | None = None
-    sync_interval_minutes: Annotated[int, Field(ge=1, le=43_200)] | None = None
+    sync_interval_minutes: Annotated[int, Field(ge=1, le=43_200, strict=True)] | None = None
     webhooks: bool | None = None
 
 
@@ -49,7 +50,7 @@ class EnableSalesTracking(Message):
 
     type: Literal["enable-sales-tracking"] = "enable-sales-tracking"
     business_id: Id
-    max_accounting_connections: Annotated[int, Field(ge=0, le=1_000)] | None = None
+    max_accounting_connections: Annotated[int, Field(ge=0, le=1_000, strict=True)] | None = None
 
 
 class ConnectChannel(Message):
@@ -141,8 +142,8 @@ class SyncStarted(Message):
 class KindCounts(Part):
     """What a run found of one kind of transaction."""
 
-    published: int = 0
-    unchanged: int = 0
+    published: Count = 0
+    unchanged: Count = 0
 
 
 class TransactionsPublished(Message):
@@ -157,8 +158,8 @@ class TransactionsPublished(Message):
     channel_id: Id
     sync_id: Id
     started_at: Instant
-    published: Annotated[int, Field(ge=0)]
-    unchanged: Annotated[int, Field(ge=0)] = 0
+    published: Count
+    unchanged: Count = 0
     by_kind: dict[str, KindCounts] = {}
     failed: list["TransactionError"] = []
     http_calls: int | None = None
@@ -209,7 +210,7 @@ class TransactionLine(Part):
     (`no-item`, `shipping`, `gratuity`, `description`, `subtotal`).
     """
 
-    line_number: Annotated[int, Field(ge=0)]
+    line_number: Count
     item: Item | None = None
     description: Text | None = None
     quantity: Quantity | None = None
@@ -231,7 +232,7 @@ class TransactionCaptured(Message):
     channel_id: Id
     connection_id: Id
     sync_id: Id
-    sequence: Annotated[int, Field(ge=0)]
+    sequence: Count
     kind: TransactionKind
     external_id: Id
     version: Version

@@ -20,7 +20,7 @@ from contracts.base import (
 )
 
 ProductType = Literal["finished-good", "raw-material", "component", "sub-assembly", "service"]
-Revision = Annotated[int, Field(ge=1, le=2**62)]
+Revision = Annotated[int, Field(ge=1, le=2**62, strict=True)]
 
 
 class PutProduct(Message):

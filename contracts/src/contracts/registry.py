@@ -218,7 +218,6 @@ _VALUE_FAULTS = frozenset(
         "decimal_max_places",
         "decimal_whole_digits",
         "int_parsing_size",
-        "literal_error",
         "string_too_short",
         "string_too_long",
         "too_long",
@@ -235,6 +234,8 @@ def _is_value_fault(detail: Any) -> bool:  # noqa: ANN401  (pydantic's ErrorDeta
     kind, value = detail["type"], detail["input"]
     if kind == "finite_number":  # `1e400` is a number too large; NaN and the constants are none
         return isinstance(value, float) and value == value  # noqa: PLR0124
+    if kind == "literal_error":
+        return isinstance(value, str)
     if kind in _DATE_FAULTS:
         return isinstance(value, str) and bool(_DATE_SHAPE.match(value))
     if kind == "string_pattern_mismatch":
