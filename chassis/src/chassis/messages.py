@@ -95,7 +95,7 @@ def outgoing(
         topic=topic,
         key=key.encode(),
         type=kind,
-        payload=message.__pydantic_serializer__.to_json(message, exclude_none=True),
+        payload=message.encode(),
         subject=key if subject is None else subject,
         id=uuid5(NAMESPACE_URL, f"{source}/{topic}/{kind}/{identity}"),
         time=datetime.now(UTC),

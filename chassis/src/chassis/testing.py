@@ -167,7 +167,7 @@ def encode(body: Body) -> bytes | None:
     if body is None or isinstance(body, bytes):
         return body
     if isinstance(body, Message):
-        return body.model_dump_json(exclude_none=True).encode()
+        return body.encode()
     return json.dumps(body).encode()
 
 

@@ -68,3 +68,7 @@ class Message(Part):
     """A message body: a JSON object with a `type` and the fields of that type."""
 
     type: str
+
+    def encode(self) -> bytes:
+        """The body as it is published: UTF-8 JSON, decimals as strings, absent fields left out."""
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True)

@@ -90,7 +90,10 @@ class SaleLine(Part):
 
 
 class Sale(Message):
-    """A whole sale with its margin: what all sale events carry."""
+    """A whole sale with its margin: what all sale events carry.
+
+    `margin_percent` is null where revenue is 0.
+    """
 
     business_id: Id
     sale_id: Id
@@ -117,6 +120,11 @@ class Sale(Message):
     flags: list[Id] = []
     lines: list[SaleLine]
     sync_id: Id | None = None
+
+    def encode(self) -> bytes:
+        """The body as it is published; `margin_percent` is written also where it is null."""
+        body = super().encode()
+        return body if self.margin_percent is not None else body[:-1] + b',"margin_percent":null}'
 
 
 class SaleRecorded(Sale):
