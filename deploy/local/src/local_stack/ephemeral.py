@@ -19,7 +19,7 @@ from pathlib import Path
 
 from local_stack import kafka, postgres
 from local_stack.errors import StackError
-from local_stack.processes import ManagedProcess
+from local_stack.processes import ManagedProcess, stop_all
 from local_stack.progress import Progress, silent
 
 
@@ -81,7 +81,7 @@ def _from_wheels(
     folder = Path(tempfile.mkdtemp(prefix="partsemble-test-"))
     watch = cleanup.enter_context(_guarded(folder))
     processes: list[ManagedProcess] = []
-    cleanup.callback(_stop_all, processes)
+    cleanup.callback(stop_all, processes)
 
     def start_kafka() -> tuple[str, int | None]:
         if given_kafka:
@@ -106,13 +106,6 @@ def _from_wheels(
     address, kafka_pid = starting[0].result()
     url, postgres_pid = starting[1].result()
     return Stack(address, url, kafka_pid, postgres_pid)
-
-
-def _stop_all(processes: list[ManagedProcess]) -> None:
-    for process in processes:
-        process.ask_to_stop()
-    for process in processes:
-        process.wait_until_stopped()
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from local_stack.progress import Progress, silent
 from local_stack.waiting import Server, is_listening, wait_until
 
 TOOL_SECONDS_MAX = 60.0
+PROPERTIES = "server.properties"
+STORAGE = "storage"
 BROKER_SETTINGS = {
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
     "controller.listener.names": "CONTROLLER",
@@ -73,14 +75,13 @@ def launch(data_dir: Path, on_progress: Progress = silent) -> tuple[ManagedProce
     home = data_dir / "kafka"
     home.mkdir(parents=True, exist_ok=True)
     chosen = ports.remembered_ports(data_dir / "kafka-ports.json", ["kafka", "kafka-controller"])
-    properties = home / "server.properties"
-    properties.write_text(_properties(home / "logs", chosen), "utf-8")
+    (home / PROPERTIES).write_text(_properties(chosen), "utf-8")
     log = data_dir / "logs" / "kafka.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    if not (home / "logs" / "meta.properties").exists():
-        _format(properties, jars)
-    command = [_java(), "-Xms128m", "-Xmx384m", *_JVM, "kafka.Kafka", properties]
-    process = spawn("Kafka", command, log=log, env={"CLASSPATH": jars}, cwd=home)
+    if not (home / STORAGE / "meta.properties").exists():
+        _format(home, jars)
+    command = [_java(), "-Xms128m", "-Xmx384m", *_JVM, "kafka.Kafka", PROPERTIES]
+    process = spawn("kafka", command, log=log, env={"CLASSPATH": jars}, cwd=home)
     return process, f"{ports.HOST}:{chosen['kafka']}"
 
 
@@ -136,14 +137,15 @@ def _java() -> Path:
     return Path(JAVA)
 
 
-def _format(properties: Path, jars: str) -> None:
+def _format(home: Path, jars: str) -> None:
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
     done = subprocess.run(  # noqa: S603  (Kafka's own tool)
         [
             *[str(_java()), *_JVM, *_TOOL_JVM, "kafka.tools.StorageTool"],
-            *["format", "-t", cluster_id, "-c", str(properties)],
+            *["format", "-t", cluster_id, "-c", PROPERTIES],
         ],
         env={"CLASSPATH": jars},
+        cwd=home,
         text=True,
         capture_output=True,
         timeout=TOOL_SECONDS_MAX,
@@ -153,8 +155,12 @@ def _format(properties: Path, jars: str) -> None:
         raise StackError(f"Kafka's storage could not be formatted: {done.stdout}{done.stderr}")
 
 
-def _properties(logs: Path, chosen: dict[str, int]) -> str:
-    """The broker's settings; a static quorum of one, so that its ports may change between runs."""
+def _properties(chosen: dict[str, int]) -> str:
+    """The broker's settings.
+
+    The quorum is a static one, so that its ports may change between runs; the folder is relative,
+    because a properties file cannot name every path.
+    """
     broker = f"PLAINTEXT://{ports.HOST}:{chosen['kafka']}"
     controller = f"{ports.HOST}:{chosen['kafka-controller']}"
     settings = BROKER_SETTINGS | {
@@ -163,6 +169,6 @@ def _properties(logs: Path, chosen: dict[str, int]) -> str:
         "listeners": f"{broker},CONTROLLER://{controller}",
         "advertised.listeners": broker,
         "controller.quorum.voters": f"1@{controller}",
-        "log.dirs": str(logs),
+        "log.dirs": STORAGE,
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())

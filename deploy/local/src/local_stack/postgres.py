@@ -89,7 +89,7 @@ def launch(data_dir: Path, *, durable: bool = True) -> tuple[ManagedProcess, str
     ]
     log = data_dir / "logs" / "postgres.log"
     # SIGINT is Postgres's fast shutdown; SIGTERM would wait for clients to leave.
-    process = spawn("Postgres", command, log=log, env={}, stop_signal=signal.SIGINT)
+    process = spawn("postgres", command, log=log, env={}, stop_signal=signal.SIGINT)
     password = password_file.read_text("utf-8").strip()
     return process, f"postgresql://{USER}:{password}@{ports.HOST}:{port}/postgres?sslmode=disable"
 

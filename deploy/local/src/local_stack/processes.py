@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -32,6 +33,27 @@ class ManagedProcess:
     log: Path
     stop_signal: signal.Signals = signal.SIGTERM
     popen: "subprocess.Popen[bytes] | None" = field(default=None, compare=False, repr=False)
+
+    def as_json(self) -> dict[str, object]:
+        """What `from_json` needs to find it again from another process."""
+        return {
+            "name": self.name,
+            "pid": self.pid,
+            "started_at": self.started_at,
+            "log": str(self.log),
+            "stop_signal": self.stop_signal.name,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> "ManagedProcess":
+        """The process that was written down, whether it still runs or not."""
+        return cls(
+            name=data["name"],
+            pid=data["pid"],
+            started_at=data["started_at"],
+            log=Path(data["log"]),
+            stop_signal=signal.Signals[data["stop_signal"]],
+        )
 
     def is_running(self) -> bool:
         """Whether it is alive; a zombie is not."""
@@ -135,3 +157,11 @@ def _same_process(pid: int, started_at: float) -> psutil.Process | None:
         return process if abs(process.create_time() - started_at) < 1 else None
     except psutil.NoSuchProcess:
         return None
+
+
+def stop_all(processes: Sequence[ManagedProcess], on_progress: Progress = silent) -> None:
+    """Ask all to end at once, then wait for each."""
+    for process in processes:
+        process.ask_to_stop()
+    for process in processes:
+        process.wait_until_stopped(on_progress)

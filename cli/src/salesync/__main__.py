@@ -1,0 +1,38 @@
+"""The command line: which commands there are, and which module has each.
+
+A fault that a person can mend ends with its sentence on stderr and exit code 1, never a traceback.
+"""
+
+import logging
+import sys
+
+import typer
+
+from local_stack import StackError
+from salesync import stack, topics
+
+app = typer.Typer(
+    name="salesync",
+    help="Run the Partsemble sales sync, send it messages, and look at what it did.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(stack.up)
+app.command()(stack.down)
+app.command()(stack.env)
+app.add_typer(topics.app, name="topics")
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what fails is said by the command
+    try:
+        app()
+    except StackError as error:
+        typer.echo(f"salesync: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""What a data folder knows of its system: the processes, their addresses, and one writer at a time.
+
+The file is written after each start, before the next one, so that `down` finds everything that an
+interrupted `up` started.
+"""
+
+import fcntl
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+
+from local_stack.errors import StackError
+from local_stack.processes import ManagedProcess
+
+FREE_BYTES_MIN = 1_000_000_000
+
+
+@dataclass
+class State:
+    """The content of `stack.json`: processes by name, as they were started, and addresses."""
+
+    file: Path
+    processes: dict[str, ManagedProcess] = field(default_factory=dict)
+    addresses: dict[str, str] = field(default_factory=dict)
+    _writing: Lock = field(default_factory=Lock, repr=False)
+
+    @classmethod
+    def read(cls, data_dir: Path) -> "State":
+        """The state of the folder; empty where nothing was started yet."""
+        file = data_dir / "stack.json"
+        if not file.exists():
+            return cls(file)
+        data = json.loads(file.read_text("utf-8"))
+        processes = [ManagedProcess.from_json(process) for process in data["processes"]]
+        return cls(file, {process.name: process for process in processes}, data["addresses"])
+
+    def running(self) -> list[ManagedProcess]:
+        """Those of its processes that are alive."""
+        return [process for process in self.processes.values() if process.is_running()]
+
+    def add(self, process: ManagedProcess) -> None:
+        """Note a process that was just started."""
+        with self._writing:
+            self.processes[process.name] = process
+            self._write()
+
+    def set_address(self, name: str, value: str) -> None:
+        """Note where something is reached."""
+        with self._writing:
+            self.addresses[name] = value
+            self._write()
+
+    def forget(self) -> None:
+        """Note that nothing runs."""
+        with self._writing:
+            self.processes.clear()
+            self.addresses.clear()
+            self._write()
+
+    def _write(self) -> None:
+        text = json.dumps(
+            {
+                "processes": [process.as_json() for process in self.processes.values()],
+                "addresses": self.addresses,
+            },
+            indent=2,
+        )
+        new = self.file.with_suffix(".new")
+        new.touch(0o600)
+        new.write_text(text + "\n", "utf-8")
+        new.replace(self.file)
+
+
+def prepare(data_dir: Path) -> None:
+    """Make the folder, for its owner only.
+
+    Raises:
+        StackError: it cannot be made or written, or its disk is nearly full.
+    """
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (data_dir / "logs").mkdir(exist_ok=True)
+    except OSError as error:
+        raise StackError(
+            f"The data folder {data_dir} cannot be made: {error.strerror}."
+            " Name another one with --data."
+        ) from error
+    free_bytes = shutil.disk_usage(data_dir).free
+    if free_bytes < FREE_BYTES_MIN:
+        raise StackError(
+            f"The disk of {data_dir} has {free_bytes / 1e6:.0f} MB free, and"
+            f" {FREE_BYTES_MIN / 1e6:.0f} MB are needed. Free some, or name another folder with"
+            " --data."
+        )
+
+
+@contextmanager
+def only_one(data_dir: Path) -> Iterator[None]:
+    """Keep other `up` and `down` commands off the folder.
+
+    Raises:
+        StackError: another one is at work there.
+    """
+    with (data_dir / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StackError(
+                f"Another `salesync up` or `down` is at work in {data_dir}. Wait for it, or name"
+                " another folder with --data."
+            ) from None
+        yield
