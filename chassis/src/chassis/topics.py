@@ -68,8 +68,9 @@ async def apply(bootstrap_servers: str, topics: Sequence[Topic]) -> list[Change]
 
 
 def _new_topic(topic: Topic) -> NewTopic:
+    # aiokafka takes the broker's default of replicas only where assignments are given, if empty.
     return NewTopic(
-        topic.name, topic.partitions, REPLICATION_DEFAULT, topic_configs=dict(topic.config)
+        topic.name, topic.partitions, REPLICATION_DEFAULT, {}, topic_configs=dict(topic.config)
     )
 
 
