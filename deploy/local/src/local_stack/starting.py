@@ -213,7 +213,7 @@ class Start:
         file = self._data_dir / "token-keys"
         if not file.exists():
             file.touch(0o600)
-            key = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+            key = f"local:{base64.b64encode(secrets.token_bytes(32)).decode()}"
             file.write_text(key + "\n", "utf-8")
         return file.read_text("utf-8").strip()
 
