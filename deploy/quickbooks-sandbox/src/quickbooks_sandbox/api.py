@@ -1,0 +1,316 @@
+"""The imitated accounting API: `/v3/company/{realm}/…`.
+
+Law: a request is checked in the order of the real gateway (token, company, JSON, resource); what it
+does is decided by the books alone.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from urllib.parse import parse_qs
+
+from fastapi import APIRouter, Request, Response
+
+from quickbooks_sandbox import bookkeeping, cdc, faults, lists, payments, query, wire
+from quickbooks_sandbox.books import Books, Row
+from quickbooks_sandbox.clock import seconds_text
+from quickbooks_sandbox.entities import COMPANY_INFO, CUSTOMER, ITEM, PAYMENT, Entity, entity_named
+from quickbooks_sandbox.gateway import Gateway, header
+from quickbooks_sandbox.traffic import Call, entity_of_statement
+from quickbooks_sandbox.versions import Desk, check_token
+from quickbooks_sandbox.wire import Document
+
+BATCH_ITEMS_MAX = 30
+READ_PARTS = 2
+SEND_PARTS = 3
+ANSWERS_KEPT_MAX = 1000
+
+
+def router(gateway: Gateway) -> APIRouter:
+    """The routes of the accounting API."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.api_route("/v3/company/{realm}/{rest:path}", methods=["GET", "POST"])
+    async def company_resource(realm: str, rest: str, request: Request) -> Response:
+        body = await request.body()
+        params = _parameters(request)
+        call = describe(request.method, request.url.path, realm, rest, params, body)
+        visit = Visit(gateway, realm, rest, params, body, request)
+        return await gateway.serve(request, call, lambda: visit.answer(call))
+
+    return routes
+
+
+def describe(
+    method: str, path: str, realm: str, rest: str, params: Mapping[str, str], body: bytes
+) -> Call:
+    """What a request asks for, in the words of the log."""
+    parts = rest.strip("/").split("/")
+    head = parts[0].lower()
+    call = Call(method, path, realm, entity=head, operation="read")
+    if head == "query":
+        statement = params.get("query") or (
+            body.decode(errors="replace") if method == "POST" else ""
+        )
+        call.operation, call.statement = "query", statement
+        call.entity = entity_of_statement(statement)
+    elif head == "cdc":
+        call.operation, call.entity = "cdc", params.get("entities", "").lower()
+    elif head == "batch":
+        call.operation, call.entity = "batch", ""
+    elif method == "POST":
+        operation = params.get("operation", "").lower()
+        if operation == "update" and params.get("include", "").lower() == "void":
+            operation = "void"
+        if len(parts) >= SEND_PARTS:
+            operation = parts[2].lower()
+        call.operation = operation or ("update" if b'"Id"' in body else "create")
+    return call
+
+
+class Visit:
+    """One request to one company."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        realm: str,
+        rest: str,
+        params: Mapping[str, str],
+        body: bytes,
+        request: Request,
+    ) -> None:
+        """Take in what the request says."""
+        self.gateway, self.sandbox = gateway, gateway.sandbox
+        self.realm, self.params, self.body = realm, params, body
+        self.parts = rest.strip("/").split("/")
+        self.method, self.headers = request.method, request.headers
+        self.path = request.url.path
+
+    def answer(self, call: Call) -> Response:
+        """Answer the request.
+
+        Raises: QboError for everything that the service would refuse.
+        """
+        desk = self._enter()
+        head = self.parts[0].lower()
+        if head == "query" and len(self.parts) == 1:
+            text = run_query(desk, call.statement)
+            return self.gateway.envelope(QueryResponse=text)
+        if head == "cdc" and self.method == "GET" and len(self.parts) == 1:
+            since = self.params.get("changedSince", self.params.get("changedsince", ""))
+            entities = self.params.get("entities", "")
+            text = cdc.changes(entities, since, desk.books, desk.clock, desk.switches)
+            return self.gateway.envelope(CDCResponse=text)
+        if head == "batch" and self.method == "POST":
+            return self._batch(desk)
+        entity = entity_named(head)
+        if entity is None:
+            raise faults.unsupported(f"Could not find resource for relative : {self.path}")
+        if self.method == "GET" and len(self.parts) == READ_PARTS:
+            return self._read(desk, entity, self.parts[1])
+        if self.method == "POST" and len(self.parts) == 1:
+            return self._write(desk, entity)
+        if self.method == "POST" and len(self.parts) == SEND_PARTS and self.parts[2] == "send":
+            row = bookkeeping.email_sale(
+                desk, live(desk.books, entity, self.parts[1]), self.params.get("sendTo")
+            )
+            return self.gateway.envelope(**{entity.name: row.body()})
+        raise faults.unsupported(f"Could not find resource for relative : {self.path}")
+
+    def _enter(self) -> Desk:
+        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        realm = self.sandbox.tokens.realm_of(token) if scheme.lower() == "bearer" else None
+        if realm is None:
+            raise faults.token_expired(token)
+        if realm != self.realm:
+            raise faults.wrong_realm()
+        if "application/json" not in header(self.headers, "accept"):
+            raise faults.json_only()
+        return self.sandbox.desk(realm)
+
+    def _read(self, desk: Desk, entity: Entity, record_id: str) -> Response:
+        if entity is COMPANY_INFO:
+            text = wire.encode(company_info(desk))
+        else:
+            text = live(desk.books, entity, record_id).body()
+        return self.gateway.envelope(**{entity.name: text})
+
+    def _write(self, desk: Desk, entity: Entity) -> Response:
+        request_id = self.params.get("requestid")
+        digest = hashlib.sha256(self.body).hexdigest()
+        if request_id and request_id in desk.books.answers:
+            known, text = desk.books.answers[request_id]
+            if known != digest:
+                detail = f"requestid {request_id} was used for another request"
+                raise faults.QboError("600", "Duplicate Request Id", detail)
+            return self.gateway.envelope(**{entity.name: text})
+        body = parse_object(self.body)
+        operation = self.params.get("operation", "").lower()
+        if operation == "update" and self.params.get("include", "").lower() == "void":
+            operation = "void-by-include"
+        text = write(desk, entity, operation, body)
+        if request_id:
+            desk.books.answers[request_id] = (digest, text)
+            if len(desk.books.answers) > ANSWERS_KEPT_MAX:
+                del desk.books.answers[next(iter(desk.books.answers))]
+        return self.gateway.envelope(**{entity.name: text})
+
+    def _batch(self, desk: Desk) -> Response:
+        items = parse_object(self.body).get("BatchItemRequest")
+        if not isinstance(items, list):
+            raise faults.missing("BatchItemRequest")
+        if len(items) > BATCH_ITEMS_MAX:
+            detail = f"a batch holds at most {BATCH_ITEMS_MAX} items, this one has {len(items)}"
+            raise faults.business(detail)
+        answers = ",".join(batch_item(desk, item) for item in items)
+        return self.gateway.envelope(BatchItemResponse=f"[{answers}]")
+
+
+def batch_item(desk: Desk, item: Document) -> str:
+    """One item of a batch; a fault stays inside its item."""
+    label = json.dumps(str(item.get("bId", "")))
+    try:
+        if "Query" in item:
+            text = run_query(desk, str(item["Query"]))
+            return f'{{"QueryResponse":{text},"bId":{label}}}'
+        name = next((name for name in item if entity_named(name)), None)
+        if name is None:
+            raise faults.missing("BatchItemRequest entity")
+        entity = entity_named(name)
+        assert entity is not None  # noqa: S101 - `name` was chosen for it
+        operation = str(item.get("operation", "create")).lower()
+        if operation == "update" and str(item.get("optionsData", "")).lower() == "void":
+            operation = "void-by-include"
+        operation = "" if operation in {"create", "update"} else operation
+        text = write(desk, entity, operation, item[name])
+    except faults.QboError as error:
+        return f'{{"Fault":{wire.encode(error.fault())},"bId":{label}}}'
+    return f'{{"{entity.name}":{text},"bId":{label}}}'
+
+
+def run_query(desk: Desk, statement: str) -> str:
+    """The QueryResponse of a statement as JSON text."""
+    parsed = query.parse(statement)
+    if parsed.entity.lower() == COMPANY_INFO.name.lower():
+        info = wire.encode(company_info(desk))
+        return f'{{"CompanyInfo":[{info}],"maxResults":1}}'
+    answer = query.run(parsed, desk.books, desk.clock, desk.switches)
+    return answer.text(empty_with_zero=desk.switches.empty_page == "zero")
+
+
+def write(desk: Desk, entity: Entity, operation: str, body: Document) -> str:
+    """Create, update, void or delete, as the operation and the body's Id say; the answer's text.
+
+    Raises: QboError; 500 for an operation that the entity does not have.
+    """
+    if entity is COMPANY_INFO:
+        raise faults.unsupported(f"{operation or 'create'} of CompanyInfo (not imitated)")
+    if operation in {"", "create", "update"}:
+        if not body.get("Id"):
+            return create(desk, entity, body).body()
+        return update(desk, live(desk.books, entity, str(body["Id"])), body).body()
+    row = live(desk.books, entity, str(body.get("Id", "")))
+    check_token(row, body)
+    if operation == "delete" and entity.transaction:
+        delete(desk, row)
+        return wire.encode({"domain": "QBO", "status": "Deleted", "Id": row.id})
+    if operation == {"operation": "void", "include": "void-by-include"}.get(entity.void):
+        return void(desk, row).body()
+    raise faults.unsupported(f"{operation} of {entity.name}")
+
+
+def create(desk: Desk, entity: Entity, body: Document, at: int | None = None) -> Row:
+    """Record something new of any entity."""
+    if entity in (ITEM, CUSTOMER):
+        return lists.create(desk, entity, body, at=at)
+    if entity is PAYMENT:
+        return payments.create(desk, body, at=at)
+    return bookkeeping.create_sale(desk, entity, body, at=at)
+
+
+def update(desk: Desk, row: Row, body: Document) -> Row:
+    """Change something of any entity."""
+    if row.entity in (ITEM, CUSTOMER):
+        return lists.update(desk, row, body)
+    if row.entity is PAYMENT:
+        return payments.update(desk, row, body)
+    return bookkeeping.update_sale(desk, row, body)
+
+
+def void(desk: Desk, row: Row) -> Row:
+    """Void a sale or a payment."""
+    return payments.void(desk, row) if row.entity is PAYMENT else bookkeeping.void_sale(desk, row)
+
+
+def delete(desk: Desk, row: Row) -> None:
+    """Delete a sale or a payment."""
+    if row.entity is PAYMENT:
+        payments.delete(desk, row)
+    else:
+        bookkeeping.delete_sale(desk, row)
+
+
+def live(books: Books, entity: Entity, record_id: str) -> Row:
+    """The live record with that id.
+
+    Raises: QboError 2030 for an id that is no number, 610 for one that is not there.
+    """
+    if not (record_id.isascii() and record_id.isdigit()):
+        raise faults.invalid_id(record_id)
+    row = books.find(entity, record_id)
+    if row is None:
+        raise faults.not_found()
+    return row
+
+
+def parse_object(body: bytes) -> Document:
+    """A request body that must be a JSON object.
+
+    Raises: QboError 2010.
+    """
+    try:
+        parsed = wire.decode(body)
+    except (ValueError, RecursionError):
+        parsed = None
+    if not isinstance(parsed, dict):
+        detail = "the body is not a JSON object"
+        raise faults.QboError("2010", "Request has invalid or unsupported property", detail)
+    return parsed
+
+
+def company_info(desk: Desk) -> Document:
+    """The CompanyInfo of a company."""
+    profile = desk.books.profile
+    founded = "2024-01-01"
+    address = {"Id": "1", "Line1": "7 Sawmill Lane", "City": "Astoria", "PostalCode": "97103"}
+    address |= {"CountrySubDivisionCode": "OR"} if profile.country == "US" else {}
+    opened = seconds_text(1704096000)
+    return {
+        "CompanyName": profile.name,
+        "LegalName": profile.name,
+        "CompanyAddr": address,
+        "CustomerCommunicationAddr": address,
+        "LegalAddr": address,
+        "CustomerCommunicationEmailAddr": {"Address": "books@cedar.example"},
+        "PrimaryPhone": {},
+        "CompanyStartDate": founded,
+        "FiscalYearStartMonth": "January",
+        "Country": profile.country,
+        "Email": {"Address": "books@cedar.example"},
+        "WebAddr": {},
+        "SupportedLanguages": "en",
+        "DefaultTimeZone": profile.time_zone,
+        "NameValue": [{"Name": "NeoEnabled", "Value": "true"}],
+        "domain": "QBO",
+        "sparse": False,
+        "Id": "1",
+        "SyncToken": "0",
+        "MetaData": {"CreateTime": opened, "LastUpdatedTime": opened},
+    }
+
+
+def _parameters(request: Request) -> dict[str, str]:
+    raw = request.scope["query_string"].decode("latin-1")
+    parsed = parse_qs(raw, keep_blank_values=True, encoding="utf-8", errors="replace")
+    return {name: values[-1] for name, values in parsed.items()}

@@ -1,0 +1,162 @@
+"""The way of every imitated request: disturbed, limited, answered, logged.
+
+Law: every answer of `/v3` and of the OAuth endpoints leaves through `Gateway.serve`, so each has an
+`intuit_tid`, a line in the log and one shape of error.
+"""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping
+
+from fastapi import Request, Response
+from starlette.types import Receive, Scope, Send
+
+from quickbooks_sandbox import faults, wire
+from quickbooks_sandbox.clock import milliseconds_text
+from quickbooks_sandbox.faults import QboError
+from quickbooks_sandbox.sandbox import Sandbox
+from quickbooks_sandbox.tokens import OAuthError
+from quickbooks_sandbox.traffic import Call, Disturbance
+
+JSON = "application/json;charset=UTF-8"
+XML = "application/xml;charset=UTF-8"
+HTML = "text/html;charset=UTF-8"
+
+Answer = Callable[[], Response]
+Act = Callable[[wire.Document], Awaitable[None]]
+"""Makes one call of the control API."""
+
+GATEWAY_PAGE = """<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head>
+<body><h1>Bad Gateway</h1><p>The server is temporarily unable to service your request.</p></body></html>
+"""
+
+
+class ConnectionDroppedError(Exception):
+    """Raised on purpose after half an answer, so that the server cuts the connection."""
+
+
+class CutResponse(Response):
+    """Promises a whole body, sends half of it and breaks the connection."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send headers and half the body, then fail."""
+        del receive
+        head = {"type": "http.response.start", "status": self.status_code}
+        await send(head | {"headers": self.raw_headers})
+        half = self.body[: len(self.body) // 2]
+        await send({"type": "http.response.body", "body": half, "more_body": True})
+        raise ConnectionDroppedError(scope["path"])
+
+
+class Gateway:
+    """Serves calls on behalf of one sandbox."""
+
+    def __init__(self, sandbox: Sandbox, act: Act) -> None:
+        """Serve from this sandbox; `act` makes calls of the control API."""
+        self.sandbox = sandbox
+        self.act = act
+
+    async def serve(self, request: Request, call: Call, answer: Answer) -> Response:
+        """Answer a call, or let go wrong what was planted to go wrong."""
+        started = time.perf_counter()
+        tid = _tid()
+        disturbance = self.sandbox.disturbances.take(call)
+        if disturbance is not None and disturbance.delay_ms:
+            await asyncio.sleep(disturbance.delay_ms / 1000)
+        response = self._limited(call) or self._disturbed(call, disturbance, answer)
+        self.sandbox.journal.flush()
+        response.headers["intuit_tid"] = tid
+        effect = disturbance.effect if disturbance is not None else ""
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        now = milliseconds_text(self.sandbox.clock.now())
+        self.sandbox.log.add(call, now, response.status_code, elapsed_ms, tid, effect)
+        if disturbance is not None and disturbance.effect == "change-books":
+            for action in disturbance.actions:
+                await self.act(action)
+        return response
+
+    def qbo_error(self, error: QboError) -> Response:
+        """A fault as an answer."""
+        body = error.body(self.sandbox.clock.now())
+        return Response(body, error.status, error.headers, JSON)
+
+    def envelope(self, **parts: str) -> Response:
+        """An answer of JSON texts, with the server's `time`."""
+        now = milliseconds_text(self.sandbox.clock.now())
+        body = ",".join(f'"{name}":{text}' for name, text in parts.items())
+        return Response(f'{{{body},"time":"{now}"}}', headers={}, media_type=JSON)
+
+    def _safely(self, answer: Answer) -> Response:
+        try:
+            return answer()
+        except QboError as error:
+            return self.qbo_error(error)
+        except OAuthError as error:
+            body = {"error_description": error.description, "error": error.error}
+            return Response(wire.encode(body), error.status, media_type=JSON)
+
+    def _limited(self, call: Call) -> Response | None:
+        if not call.realm:
+            return None
+        why = self.sandbox.limits.refusal(call, time.monotonic())
+        return self._throttled(why) if why is not None else None
+
+    def _throttled(self, why: str) -> Response:
+        body = faults.throttled_xml(self.sandbox.clock.now(), why)
+        return Response(body, faults.TOO_MANY_REQUESTS, media_type=XML)
+
+    def _disturbed(self, call: Call, planted: Disturbance | None, answer: Answer) -> Response:
+        if planted is None:
+            return self._safely(answer)
+        if planted.after:
+            self._safely(answer)
+        match planted.effect:
+            case "throttle":
+                return self._throttled("The request limit was reached.  Try again later")
+            case "fault":
+                status = planted.status or _status_of(planted.type)
+                return self.qbo_error(_planted_error(planted, status))
+            case "fault-in-200":
+                fault = wire.encode(_planted_error(planted, 200).fault())
+                if call.operation == "query":
+                    return self.envelope(QueryResponse=f'{{"Fault":{fault}}}')
+                return self.envelope(Fault=fault)
+            case "status":
+                return Response(planted.body or "", planted.status or 503, media_type="text/plain")
+            case "html":
+                page = planted.body or GATEWAY_PAGE
+                return Response(page, planted.status or 502, media_type=HTML)
+            case "token-expired":
+                self.sandbox.tokens.expire_access(call.realm or None)
+                return self.qbo_error(faults.token_expired("sandbox"))
+            case "invalid-grant":
+                body = wire.encode({"error_description": "Token invalid", "error": "invalid_grant"})
+                return Response(body, faults.BAD_REQUEST, media_type=JSON)
+            case "truncated":
+                whole = self._safely(answer)
+                half = bytes(whole.body)[: len(whole.body) // 2]
+                return Response(half, whole.status_code, media_type=JSON)
+            case "reset":
+                whole = self._safely(answer)
+                return CutResponse(bytes(whole.body), whole.status_code, media_type=JSON)
+            case "delay" | "change-books":
+                return self._safely(answer)
+
+
+def header(headers: Mapping[str, str], name: str) -> str:
+    """A header's value in lower case, empty if absent."""
+    return headers.get(name, "").lower()
+
+
+def _status_of(fault_type: str) -> int:
+    return faults.SERVER_ERROR if fault_type == "SystemFault" else faults.BAD_REQUEST
+
+
+def _planted_error(planted: Disturbance, status: int) -> QboError:
+    return QboError(planted.code, planted.message, planted.detail, type=planted.type, status=status)
+
+
+def _tid() -> str:
+    trace = uuid.uuid4().hex
+    return f"1-{trace[:8]}-{trace[8:]}"
