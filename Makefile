@@ -66,7 +66,7 @@ bench: setup ## measure sales per second beside the floor of the same rows by CO
 
 lock: setup ## compile requirements.lock and kafka-jars.lock anew
 	@$(PY) deploy/compile_lock.py
-	@$(PY) -m local_stack.jars lock
+	@$(PY) -m local_stack lock
 
 format: setup ## format the code and mend what ruff can mend
 	@$(PY) -m ruff format .

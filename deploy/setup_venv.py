@@ -34,7 +34,7 @@ def main() -> int:
         packages = len(re.findall(r"^\S+==", LOCK.read_text("utf-8"), re.MULTILINE))
         _pip(f"installing {packages} pinned packages", packages, _locked())
         _pip("installing this repository's packages", 0, _editable())
-        if subprocess.run([PYTHON, "-m", "local_stack.jars"], cwd=ROOT, check=False).returncode:
+        if subprocess.run([PYTHON, "-m", "local_stack"], cwd=ROOT, check=False).returncode:
             return 1
     except SetupError as error:
         print(f"setup: {error}", file=sys.stderr)

@@ -7,7 +7,6 @@ Jars lie in the Maven repository of the user (`~/.m2/repository`, or `M2_REPO`),
 
 import fcntl
 import hashlib
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -137,20 +136,3 @@ def _download_one(jar: Jar, repository: Path) -> None:
             f"{jar.coordinate} as downloaded is not the jar that {LOCK.name} names, so it was"
             " deleted. Run this again; if it stays so, the network in between changes downloads."
         )
-
-
-def main() -> int:
-    """Download what is missing, or with the argument `lock` write the lock anew."""
-    if sys.argv[1:] == ["lock"]:
-        write_lock()
-        return 0
-    try:
-        class_path(lambda line: print(line, flush=True))  # noqa: T201  (run by make)
-    except StackError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
