@@ -111,7 +111,7 @@ def _from_wheels(
 @contextmanager
 def _guarded(folder: Path) -> Iterator[Callable[[ManagedProcess], None]]:
     """A guardian for the folder and for the processes that are passed to the function yielded."""
-    command = [sys.executable, "-I", str(Path(__file__).with_name("guardian.py")), str(folder)]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("guardian.py")), str(folder)]
     with subprocess.Popen(  # noqa: S603  (our own module)
         command, stdin=subprocess.PIPE, text=True, start_new_session=True
     ) as guardian:
