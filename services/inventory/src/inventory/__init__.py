@@ -1,0 +1,1 @@
+"""Inventory: products, lots, and what each sale took of them, first in, first out."""

@@ -1,0 +1,1 @@
+"""What inventory decides: pure values and functions, no I/O, no clock."""

@@ -1,0 +1,31 @@
+"""Exact amounts: a line's cost is rounded once, half up, to the cent (LO5)."""
+
+from decimal import ROUND_HALF_UP, Decimal
+
+CENT = Decimal("0.01")
+UNIT_COST_STEP = Decimal("0.000001")
+ZERO = Decimal(0)
+
+
+def to_cents(amount: Decimal) -> Decimal:
+    """Round money half up to the cent."""
+    return amount.quantize(CENT, rounding=ROUND_HALF_UP)
+
+
+def weighted_average(parts: "list[tuple[Decimal, Decimal]]") -> Decimal | None:
+    """The average of (quantity, unit cost) pairs to 6 places, half up; None of no quantity."""
+    quantity = sum((q for q, _ in parts), ZERO)
+    if quantity <= 0:
+        return None
+    value = sum((q * cost for q, cost in parts), ZERO)
+    average = (value / quantity).quantize(UNIT_COST_STEP, rounding=ROUND_HALF_UP)
+    return shortened(average)
+
+
+def shortened(amount: Decimal) -> Decimal:
+    """The same number without needless zeros, but with two places at least."""
+    plain = amount.normalize()
+    exponent = plain.as_tuple().exponent
+    if isinstance(exponent, int) and exponent > -2:  # noqa: PLR2004
+        return plain.quantize(CENT)
+    return plain

@@ -1,0 +1,14 @@
+"""The Kafka edge: which topic, which use case."""
+
+from chassis.consumer import Rejections, Subscription
+from inventory.usecases import EVENTS, PRODUCTS, apply_commands
+
+COMMANDS = "inventory.commands.v1"
+RECEIVES = (COMMANDS,)
+SENDS = (EVENTS, PRODUCTS)
+
+
+def subscriptions() -> list[Subscription]:
+    """What inventory consumes."""
+    rejections = Rejections(topic=EVENTS, key=lambda rejection: rejection.business_id or "")
+    return [Subscription(COMMANDS, apply_commands, rejections)]

@@ -1,0 +1,249 @@
+"""What inventory answers over HTTP: products, lots, stock transactions, whether all is right."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import asyncpg
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from chassis.http import PageCursor, PageLimit, decode_cursor, encode_cursor
+from inventory.domain.money import weighted_average
+from inventory.store import queries
+from inventory.verify import Report, verify
+
+LotStatus = Literal["active", "exhausted", "voided"]
+
+
+class ItemLink(BaseModel):
+    """An accounting item that is the product."""
+
+    connection_id: str
+    item_external_id: str
+
+
+class ProductRead(BaseModel):
+    """A product with its stock."""
+
+    product_id: str
+    name: str
+    sku: str | None
+    product_type: str
+    purchase_cost: Decimal | None
+    stock_on_hand: Decimal
+    average_cost: Decimal | None
+    item_links: list[ItemLink]
+
+
+class LotRead(BaseModel):
+    """A lot."""
+
+    lot_id: str
+    lot_number: str
+    product_id: str
+    received_on: date
+    quantity_received: Decimal
+    quantity_remaining: Decimal
+    unit_cost: Decimal
+    status: LotStatus
+
+
+class LotUser(BaseModel):
+    """A sale line that holds goods of a lot."""
+
+    sale_id: str
+    line_id: str
+    sale_date: date
+    revision: int
+    quantity: Decimal
+    unit_cost: Decimal
+
+
+class LotWithUsers(LotRead):
+    """A lot with the sales that used it."""
+
+    sales: list[LotUser]
+
+
+class StockTransactionRead(BaseModel):
+    """One change of stock."""
+
+    stock_transaction_id: int
+    kind: str
+    lot_id: str | None
+    quantity: Decimal
+    unit_cost: Decimal
+    sale_id: str | None
+    revision: int | None
+    line_id: str | None
+    reason: str | None
+    at: datetime
+
+
+class Products(BaseModel):
+    """A page of products."""
+
+    items: list[ProductRead]
+    next_cursor: str | None
+
+
+class Lots(BaseModel):
+    """A page of lots."""
+
+    items: list[LotRead]
+    next_cursor: str | None
+
+
+class StockTransactions(BaseModel):
+    """A page of stock transactions."""
+
+    items: list[StockTransactionRead]
+    next_cursor: str | None
+
+
+def router(pool: asyncpg.Pool) -> APIRouter:
+    """The routes of inventory's read API."""
+    routes = APIRouter()
+
+    @routes.get("/businesses/{business_id}/products", tags=["products"])
+    async def list_products(
+        business_id: str, limit: PageLimit = 100, cursor: PageCursor = None
+    ) -> Products:
+        """The products of a business with stock on hand and average cost, by id."""
+        (after,) = decode_cursor(cursor, str) if cursor else ("",)
+        async with pool.acquire() as connection:
+            found = queries.list_products(
+                connection, business_id=_plain(business_id), after=after, count=limit + 1
+            )
+            items = [_product(row) async for row in found]
+        page = items[:limit]
+        more = len(items) > limit
+        return Products(
+            items=page, next_cursor=encode_cursor(page[-1].product_id) if more else None
+        )
+
+    @routes.get("/businesses/{business_id}/products/{product_id}", tags=["products"])
+    async def get_product(business_id: str, product_id: str) -> ProductRead:
+        """One product with stock on hand and average cost."""
+        async with pool.acquire() as connection:
+            return await _find_product(connection, business_id, product_id)
+
+    @routes.get("/businesses/{business_id}/products/{product_id}/lots", tags=["lots"])
+    async def list_lots(
+        business_id: str,
+        product_id: str,
+        status: Annotated[LotStatus | None, Query(description="only lots in this state")] = None,
+        limit: PageLimit = 100,
+        cursor: PageCursor = None,
+    ) -> Lots:
+        """The lots of a product in the order in which they are taken."""
+        after_date, after_sequence = (
+            decode_cursor(cursor, str, int) if cursor else ("0001-01-01", 0)
+        )
+        async with pool.acquire() as connection:
+            await _find_product(connection, business_id, product_id)
+            found = queries.list_lots_of_product(
+                connection,
+                business_id=business_id,
+                product_id=product_id,
+                status=status,
+                after_date=_date(after_date),
+                after_sequence=after_sequence,
+                count=limit + 1,
+            )
+            rows = [row async for row in found]
+        page = rows[:limit]
+        more = len(rows) > limit
+        return Lots(
+            items=[LotRead(**row) for row in page],
+            next_cursor=(
+                encode_cursor(page[-1]["received_on"].isoformat(), page[-1]["sequence"])
+                if more
+                else None
+            ),
+        )
+
+    @routes.get(
+        "/businesses/{business_id}/products/{product_id}/stock-transactions", tags=["products"]
+    )
+    async def list_stock_transactions(
+        business_id: str, product_id: str, limit: PageLimit = 100, cursor: PageCursor = None
+    ) -> StockTransactions:
+        """Every change of a product's stock, oldest first."""
+        (after,) = decode_cursor(cursor, int) if cursor else (0,)
+        async with pool.acquire() as connection:
+            await _find_product(connection, business_id, product_id)
+            found = queries.list_stock_transactions(
+                connection,
+                business_id=business_id,
+                product_id=product_id,
+                after=after,
+                count=limit + 1,
+            )
+            items = [StockTransactionRead(**row) async for row in found]
+        page = items[:limit]
+        more = len(items) > limit
+        return StockTransactions(
+            items=page,
+            next_cursor=encode_cursor(page[-1].stock_transaction_id) if more else None,
+        )
+
+    @routes.get("/businesses/{business_id}/lots/{lot_id}", tags=["lots"])
+    async def get_lot(business_id: str, lot_id: str) -> LotWithUsers:
+        """One lot, with the sales that used it."""
+        async with pool.acquire() as connection:
+            row = await queries.find_lot(
+                connection, business_id=_plain(business_id), lot_id=_plain(lot_id)
+            )
+            if row is None:
+                raise HTTPException(404, f"Business {business_id} has no lot {lot_id}.")
+            users = queries.list_users_of_lot(connection, business_id=business_id, lot_id=lot_id)
+            return LotWithUsers(**row, sales=[LotUser(**user) async for user in users])
+
+    @routes.get("/verify", tags=["operations"])
+    async def verify_all(
+        business_id: Annotated[str | None, Query(description="only this business")] = None,
+    ) -> Report:
+        """Check the invariants of stock over everything, or one business, in one snapshot."""
+        return await verify(pool, None if business_id is None else _plain(business_id))
+
+    return routes
+
+
+async def _find_product(connection: Any, business_id: str, product_id: str) -> ProductRead:  # noqa: ANN401
+    found = queries.find_product(
+        connection, business_id=_plain(business_id), product_id=_plain(product_id)
+    )
+    rows = [row async for row in found]
+    if not rows:
+        raise HTTPException(404, f"Business {business_id} has no product {product_id}.")
+    return _product(rows[0])
+
+
+def _product(row: Any) -> ProductRead:  # noqa: ANN401  (a database row)
+    values = dict(row)
+    last_average = values.pop("last_average_cost")
+    open_average = values.pop("open_average")
+    if open_average is not None:
+        open_average = weighted_average([(Decimal(1), open_average)])
+    return ProductRead(
+        **values, average_cost=last_average if open_average is None else open_average
+    )
+
+
+def _plain(text: str) -> str:
+    """Text that Postgres can hold."""
+    if "\x00" in text:
+        raise HTTPException(404, "No id holds a NUL character.")
+    return text
+
+
+def _date(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise HTTPException(
+            422, "`cursor` is none that this list gave; start without one."
+        ) from error

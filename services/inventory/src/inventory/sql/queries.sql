@@ -1,0 +1,307 @@
+-- name: lock_products(business_ids, product_ids)
+-- Products of a batch, locked in one order: whoever holds a product's row may change its lots and sales.
+select p.business_id, p.product_id, p.name, p.sku, p.product_type, p.purchase_cost, p.version,
+       p.stock_on_hand, p.stock_version, p.last_average_cost, p.lots_recorded
+from products as p
+join unnest(:business_ids::text[], :product_ids::text[]) as wanted (business_id, product_id)
+  using (business_id, product_id)
+order by p.business_id, p.product_id
+for update of p;
+
+-- name: list_links_of_products(business_ids, product_ids)
+-- Every link of these products.
+select l.business_id, l.connection_id, l.item_external_id, l.product_id
+from item_links as l
+join unnest(:business_ids::text[], :product_ids::text[]) as wanted (business_id, product_id)
+  using (business_id, product_id);
+
+-- name: list_links(business_ids, connection_ids, item_external_ids)
+-- The products that these items are linked to.
+select l.business_id, l.connection_id, l.item_external_id, l.product_id
+from item_links as l
+join unnest(:business_ids::text[], :connection_ids::text[], :item_external_ids::text[])
+  as wanted (business_id, connection_id, item_external_id)
+  using (business_id, connection_id, item_external_id);
+
+-- name: list_lots(business_ids, lot_ids)
+-- Lots by id.
+select l.business_id, l.lot_id, l.product_id, l.lot_number, l.received_on, l.sequence,
+       l.quantity_received, l.quantity_remaining, l.quantity_adjusted, l.quantity_voided,
+       l.unit_cost, l.unit_cost_received, l.voided_at is not null as voided
+from lots as l
+join unnest(:business_ids::text[], :lot_ids::text[]) as wanted (business_id, lot_id)
+  using (business_id, lot_id);
+
+-- name: list_open_lots(business_ids, product_ids, quantities)
+-- Open lots of each product, oldest first, until they hold more than is wanted.
+select l.business_id, l.lot_id, l.product_id, l.lot_number, l.received_on, l.sequence,
+       l.quantity_received, l.quantity_remaining, l.quantity_adjusted, l.quantity_voided,
+       l.unit_cost, l.unit_cost_received, l.voided_at is not null as voided
+from unnest(:business_ids::text[], :product_ids::text[], :quantities::numeric[])
+  as wanted (business_id, product_id, quantity)
+cross join lateral open_lots_beyond(wanted.business_id, wanted.product_id, wanted.quantity) as l;
+
+-- name: list_active_numbers(business_ids, product_ids, lot_numbers)
+-- Active lots that bear one of these numbers.
+select l.business_id, l.product_id, l.lot_number, l.lot_id
+from lots as l
+join unnest(:business_ids::text[], :product_ids::text[], :lot_numbers::text[])
+  as wanted (business_id, product_id, lot_number)
+  using (business_id, product_id, lot_number)
+where l.quantity_remaining > 0;
+
+-- name: list_adjustments(business_ids, adjustment_ids)
+-- Adjustments by id.
+select a.business_id, a.adjustment_id, a.lot_id, a.quantity, a.reason
+from adjustments as a
+join unnest(:business_ids::text[], :adjustment_ids::text[]) as wanted (business_id, adjustment_id)
+  using (business_id, adjustment_id);
+
+-- name: list_sales(business_ids, sale_ids)
+-- What is known of these sales.
+select s.business_id, s.sale_id, s.revision, s.costing, s.sale_date, s.customer_external_id,
+       s.sale_order
+from sale_consumptions as s
+join unnest(:business_ids::text[], :sale_ids::text[]) as wanted (business_id, sale_id)
+  using (business_id, sale_id);
+
+-- name: list_sale_lines(business_ids, sale_ids)
+-- The lines of these sales, with what each holds of lots.
+select l.business_id, l.sale_id, l.line_id, l.product_id, l.quantity, l.shortage_quantity,
+       l.shortage_open, l.shortage_unit_cost, l.uncosted,
+       coalesce(held.lot_ids, '{}') as lot_ids,
+       coalesce(held.quantities, '{}') as quantities,
+       coalesce(held.unit_costs, '{}') as unit_costs
+from consumption_lines as l
+join unnest(:business_ids::text[], :sale_ids::text[]) as wanted (business_id, sale_id)
+  using (business_id, sale_id)
+left join lateral (
+    select array_agg(c.lot_id order by c.ordinal) as lot_ids,
+           array_agg(c.quantity order by c.ordinal) as quantities,
+           array_agg(c.unit_cost order by c.ordinal) as unit_costs
+    from consumptions as c
+    where c.business_id = l.business_id and c.sale_id = l.sale_id and c.line_id = l.line_id
+) as held on true
+order by l.business_id, l.sale_id, l.ordinal;
+
+-- name: list_short_sales(business_ids, product_ids, quantities)
+-- Sales short of these products, oldest sale date first, until they lack more than becomes available.
+select distinct short.business_id, short.sale_id
+from unnest(:business_ids::text[], :product_ids::text[], :quantities::numeric[])
+  as wanted (business_id, product_id, quantity)
+cross join lateral (
+    select l.business_id, l.sale_id,
+           sum(l.shortage_open) over (order by s.sale_date, s.sale_order, l.ordinal)
+             - l.shortage_open as before
+    from consumption_lines as l
+    join sale_consumptions as s using (business_id, sale_id)
+    where l.business_id = wanted.business_id
+      and l.product_id = wanted.product_id
+      and l.shortage_open > 0
+) as short
+where short.before <= wanted.quantity;
+
+-- name: next_sale_orders(count)
+-- Numbers for sales recorded for the first time.
+select nextval('sale_order') as sale_order
+from generate_series(1, :count);
+
+-- name: insert_products(business_ids, product_ids, names, skus, product_types, purchase_costs, versions, stocks, stock_versions, averages, lots_recorded)!
+-- Products put for the first time.
+insert into products (
+    business_id, product_id, name, sku, product_type, purchase_cost, version, stock_on_hand,
+    stock_version, last_average_cost, lots_recorded, changed_at
+)
+select business_id, product_id, name, sku, product_type, purchase_cost, version, stock, stock_version,
+       average, lots, now()
+from unnest(
+    :business_ids::text[], :product_ids::text[], :names::text[], :skus::text[],
+    :product_types::text[], :purchase_costs::numeric[], :versions::bigint[], :stocks::numeric[],
+    :stock_versions::bigint[], :averages::numeric[], :lots_recorded::bigint[]
+) as p (
+    business_id, product_id, name, sku, product_type, purchase_cost, version, stock, stock_version,
+    average, lots
+);
+
+-- name: update_products(business_ids, product_ids, names, skus, product_types, purchase_costs, versions, stocks, stock_versions, averages, lots_recorded)!
+-- Products that changed.
+update products as p
+set name = n.name, sku = n.sku, product_type = n.product_type, purchase_cost = n.purchase_cost,
+    version = n.version, stock_on_hand = n.stock, stock_version = n.stock_version,
+    last_average_cost = n.average, lots_recorded = n.lots,
+    changed_at = case when p.version = n.version then p.changed_at else now() end
+from unnest(
+    :business_ids::text[], :product_ids::text[], :names::text[], :skus::text[],
+    :product_types::text[], :purchase_costs::numeric[], :versions::bigint[], :stocks::numeric[],
+    :stock_versions::bigint[], :averages::numeric[], :lots_recorded::bigint[]
+) as n (
+    business_id, product_id, name, sku, product_type, purchase_cost, version, stock, stock_version,
+    average, lots
+)
+where p.business_id = n.business_id and p.product_id = n.product_id;
+
+-- name: save_links(business_ids, connection_ids, item_external_ids, product_ids)!
+-- Links made or moved.
+insert into item_links (business_id, connection_id, item_external_id, product_id)
+select business_id, connection_id, item_external_id, product_id
+from unnest(
+    :business_ids::text[], :connection_ids::text[], :item_external_ids::text[], :product_ids::text[]
+) as n (business_id, connection_id, item_external_id, product_id)
+on conflict (business_id, connection_id, item_external_id)
+do update set product_id = excluded.product_id;
+
+-- name: delete_links(business_ids, connection_ids, item_external_ids)!
+-- Links taken back.
+delete from item_links as l
+using unnest(:business_ids::text[], :connection_ids::text[], :item_external_ids::text[])
+  as gone (business_id, connection_id, item_external_id)
+where l.business_id = gone.business_id
+  and l.connection_id = gone.connection_id
+  and l.item_external_id = gone.item_external_id;
+
+-- name: update_lots(business_ids, lot_ids, remaining, adjusted, voided_quantities, unit_costs, voided)!
+-- What changed of lots.
+update lots as l
+set quantity_remaining = n.remaining, quantity_adjusted = n.adjusted,
+    quantity_voided = n.voided_quantity, unit_cost = n.unit_cost,
+    voided_at = case when n.voided then coalesce(l.voided_at, now()) end
+from unnest(
+    :business_ids::text[], :lot_ids::text[], :remaining::numeric[], :adjusted::numeric[],
+    :voided_quantities::numeric[], :unit_costs::numeric[], :voided::boolean[]
+) as n (business_id, lot_id, remaining, adjusted, voided_quantity, unit_cost, voided)
+where l.business_id = n.business_id and l.lot_id = n.lot_id;
+
+-- name: update_sales(business_ids, sale_ids, revisions, costings, sale_dates, customers, costs)!
+-- Sales known before.
+update sale_consumptions as s
+set revision = n.revision, costing = n.costing, sale_date = n.sale_date,
+    customer_external_id = n.customer, cost = n.cost
+from unnest(
+    :business_ids::text[], :sale_ids::text[], :revisions::bigint[], :costings::int[],
+    :sale_dates::date[], :customers::text[], :costs::numeric[]
+) as n (business_id, sale_id, revision, costing, sale_date, customer, cost)
+where s.business_id = n.business_id and s.sale_id = n.sale_id;
+
+-- name: delete_lines(business_ids, sale_ids)!
+-- The lines of sales that are written anew.
+delete from consumption_lines as l
+using unnest(:business_ids::text[], :sale_ids::text[]) as gone (business_id, sale_id)
+where l.business_id = gone.business_id and l.sale_id = gone.sale_id;
+
+-- name: delete_consumptions(business_ids, sale_ids)!
+-- What the lines of sales that are written anew held.
+delete from consumptions as c
+using unnest(:business_ids::text[], :sale_ids::text[]) as gone (business_id, sale_id)
+where c.business_id = gone.business_id and c.sale_id = gone.sale_id;
+
+-- name: list_products(business_id, after, count)
+-- A page of products with their links, by id.
+select p.product_id, p.name, p.sku, p.product_type, p.purchase_cost, p.stock_on_hand,
+       (
+           select sum(l.quantity_remaining * l.unit_cost) / sum(l.quantity_remaining)
+           from lots as l
+           where l.business_id = p.business_id
+             and l.product_id = p.product_id
+             and l.quantity_remaining > 0
+       ) as open_average,
+       p.last_average_cost,
+       (
+           select coalesce(
+               jsonb_agg(
+                   jsonb_build_object(
+                       'connection_id', i.connection_id, 'item_external_id', i.item_external_id
+                   )
+                   order by i.connection_id, i.item_external_id
+               ),
+               '[]'
+           )
+           from item_links as i
+           where i.business_id = p.business_id and i.product_id = p.product_id
+       ) as item_links
+from products as p
+where p.business_id = :business_id and p.product_id > :after
+order by p.product_id
+limit :count;
+
+-- name: find_product(business_id, product_id)
+-- One product with its links.
+select p.product_id, p.name, p.sku, p.product_type, p.purchase_cost, p.stock_on_hand,
+       (
+           select sum(l.quantity_remaining * l.unit_cost) / sum(l.quantity_remaining)
+           from lots as l
+           where l.business_id = p.business_id
+             and l.product_id = p.product_id
+             and l.quantity_remaining > 0
+       ) as open_average,
+       p.last_average_cost,
+       (
+           select coalesce(
+               jsonb_agg(
+                   jsonb_build_object(
+                       'connection_id', i.connection_id, 'item_external_id', i.item_external_id
+                   )
+                   order by i.connection_id, i.item_external_id
+               ),
+               '[]'
+           )
+           from item_links as i
+           where i.business_id = p.business_id and i.product_id = p.product_id
+       ) as item_links
+from products as p
+where p.business_id = :business_id and p.product_id = :product_id;
+
+-- name: list_lots_of_product(business_id, product_id, status, after_date, after_sequence, count)
+-- A page of a product's lots in the order of taking; any status where none is asked for.
+select l.lot_id, l.lot_number, l.product_id, l.received_on, l.sequence, l.quantity_received,
+       l.quantity_remaining, l.unit_cost,
+       case
+           when l.voided_at is not null then 'voided'
+           when l.quantity_remaining > 0 then 'active'
+           else 'exhausted'
+       end as status
+from lots as l
+where l.business_id = :business_id
+  and l.product_id = :product_id
+  and (l.received_on, l.sequence) > (:after_date::date, :after_sequence::bigint)
+  and (
+      :status::text is null
+      or :status = case
+          when l.voided_at is not null then 'voided'
+          when l.quantity_remaining > 0 then 'active'
+          else 'exhausted'
+      end
+  )
+order by l.received_on, l.sequence
+limit :count;
+
+-- name: list_stock_transactions(business_id, product_id, after, count)
+-- A page of a product's stock transactions in the order in which they happened.
+select t.stock_transaction_id, t.kind, t.lot_id, t.quantity, t.unit_cost, t.sale_id, t.revision,
+       t.line_id, t.reason, t.at
+from stock_transactions as t
+where t.business_id = :business_id
+  and t.product_id = :product_id
+  and t.stock_transaction_id > :after
+order by t.stock_transaction_id
+limit :count;
+
+-- name: find_lot(business_id, lot_id)^
+-- One lot.
+select l.lot_id, l.lot_number, l.product_id, l.received_on, l.sequence, l.quantity_received,
+       l.quantity_remaining, l.unit_cost,
+       case
+           when l.voided_at is not null then 'voided'
+           when l.quantity_remaining > 0 then 'active'
+           else 'exhausted'
+       end as status
+from lots as l
+where l.business_id = :business_id and l.lot_id = :lot_id;
+
+-- name: list_users_of_lot(business_id, lot_id)
+-- The sale lines that hold goods of a lot, oldest sale first.
+select c.sale_id, c.line_id, s.sale_date, s.revision, sum(c.quantity) as quantity, c.unit_cost
+from consumptions as c
+join sale_consumptions as s using (business_id, sale_id)
+where c.business_id = :business_id and c.lot_id = :lot_id
+group by c.sale_id, c.line_id, s.sale_date, s.sale_order, s.revision, c.unit_cost
+order by s.sale_date, s.sale_order, c.line_id;
