@@ -34,8 +34,13 @@ async def open_pool(database_url: str, *, application: str) -> asyncpg.Pool:
 
 
 async def _prepare_session(connection: asyncpg.Connection) -> None:
+    """Read and write jsonb as Python values, in the binary form that COPY needs too."""
     await connection.set_type_codec(
-        "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+        "jsonb",
+        encoder=lambda value: b"\x01" + json.dumps(value).encode(),
+        decoder=lambda data: json.loads(data[1:]),
+        schema="pg_catalog",
+        format="binary",
     )
 
 
