@@ -7,6 +7,7 @@ does is decided by the books alone.
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
@@ -14,7 +15,15 @@ from fastapi import APIRouter, Request, Response
 from quickbooks_sandbox import bookkeeping, cdc, faults, lists, payments, query, wire
 from quickbooks_sandbox.books import Books, Row
 from quickbooks_sandbox.clock import seconds_text
-from quickbooks_sandbox.entities import COMPANY_INFO, CUSTOMER, ITEM, PAYMENT, Entity, entity_named
+from quickbooks_sandbox.entities import (
+    COMPANY_INFO,
+    CUSTOMER,
+    ITEM,
+    PAYMENT,
+    SALES,
+    Entity,
+    entity_named,
+)
 from quickbooks_sandbox.gateway import Gateway, header
 from quickbooks_sandbox.traffic import Call, entity_of_statement
 from quickbooks_sandbox.versions import Desk, check_token
@@ -32,60 +41,69 @@ def router(gateway: Gateway) -> APIRouter:
 
     @routes.api_route("/v3/company/{realm}/{rest:path}", methods=["GET", "POST"])
     async def company_resource(realm: str, rest: str, request: Request) -> Response:
-        body = await request.body()
-        params = _parameters(request)
-        call = describe(request.method, request.url.path, realm, rest, params, body)
-        visit = Visit(gateway, realm, rest, params, body, request)
-        return await gateway.serve(request, call, lambda: visit.answer(call))
+        asked = Asked(
+            request.method,
+            request.url.path,
+            realm=realm,
+            parts=rest.strip("/").split("/"),
+            params=_parameters(request),
+            headers=request.headers,
+            body=await request.body(),
+        )
+        call = describe(asked)
+        return await gateway.serve(call, lambda: Visit(gateway, asked).answer(call))
 
     return routes
 
 
-def describe(
-    method: str, path: str, realm: str, rest: str, params: Mapping[str, str], body: bytes
-) -> Call:
+@dataclass(frozen=True)
+class Asked:
+    """What came in: a request to one company."""
+
+    method: str
+    path: str
+    realm: str
+    parts: list[str]
+    """The path below the company."""
+    params: Mapping[str, str]
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def operation(self) -> str:
+        """The `operation` parameter; `void-by-include` for an update that includes a void."""
+        operation = self.params.get("operation", "").lower()
+        if operation == "update" and self.params.get("include", "").lower() == "void":
+            return "void-by-include"
+        return operation
+
+
+def describe(asked: Asked) -> Call:
     """What a request asks for, in the words of the log."""
-    parts = rest.strip("/").split("/")
-    head = parts[0].lower()
-    call = Call(method, path, realm, entity=head, operation="read")
+    head = asked.parts[0].lower()
+    call = Call(asked.method, asked.path, asked.realm, entity=head, operation="read")
     if head == "query":
-        statement = params.get("query") or (
-            body.decode(errors="replace") if method == "POST" else ""
-        )
-        call.operation, call.statement = "query", statement
-        call.entity = entity_of_statement(statement)
+        body = asked.body.decode(errors="replace") if asked.method == "POST" else ""
+        call.operation, call.statement = "query", asked.params.get("query") or body
+        call.entity = entity_of_statement(call.statement)
     elif head == "cdc":
-        call.operation, call.entity = "cdc", params.get("entities", "").lower()
+        call.operation, call.entity = "cdc", asked.params.get("entities", "").lower()
     elif head == "batch":
         call.operation, call.entity = "batch", ""
-    elif method == "POST":
-        operation = params.get("operation", "").lower()
-        if operation == "update" and params.get("include", "").lower() == "void":
-            operation = "void"
-        if len(parts) >= SEND_PARTS:
-            operation = parts[2].lower()
-        call.operation = operation or ("update" if b'"Id"' in body else "create")
+    elif asked.method == "POST" and len(asked.parts) >= SEND_PARTS:
+        call.operation = asked.parts[2].lower()
+    elif asked.method == "POST":
+        implied = "update" if b'"Id"' in asked.body else "create"
+        call.operation = asked.operation.removesuffix("-by-include") or implied
     return call
 
 
 class Visit:
     """One request to one company."""
 
-    def __init__(
-        self,
-        gateway: Gateway,
-        realm: str,
-        rest: str,
-        params: Mapping[str, str],
-        body: bytes,
-        request: Request,
-    ) -> None:
-        """Take in what the request says."""
-        self.gateway, self.sandbox = gateway, gateway.sandbox
-        self.realm, self.params, self.body = realm, params, body
-        self.parts = rest.strip("/").split("/")
-        self.method, self.headers = request.method, request.headers
-        self.path = request.url.path
+    def __init__(self, gateway: Gateway, asked: Asked) -> None:
+        """Serve this request."""
+        self.gateway, self.sandbox, self.asked = gateway, gateway.sandbox, asked
 
     def answer(self, call: Call) -> Response:
         """Answer the request.
@@ -93,39 +111,38 @@ class Visit:
         Raises: QboError for everything that the service would refuse.
         """
         desk = self._enter()
-        head = self.parts[0].lower()
-        if head == "query" and len(self.parts) == 1:
-            text = run_query(desk, call.statement)
-            return self.gateway.envelope(QueryResponse=text)
-        if head == "cdc" and self.method == "GET" and len(self.parts) == 1:
-            since = self.params.get("changedSince", self.params.get("changedsince", ""))
-            entities = self.params.get("entities", "")
-            text = cdc.changes(entities, since, desk.books, desk.clock, desk.switches)
-            return self.gateway.envelope(CDCResponse=text)
-        if head == "batch" and self.method == "POST":
+        head, parts, method = self.asked.parts[0].lower(), self.asked.parts, self.asked.method
+        if head == "query" and len(parts) == 1:
+            return self.gateway.envelope(QueryResponse=run_query(desk, call.statement))
+        if (head, method, len(parts)) == ("cdc", "GET", 1):
+            return self.gateway.envelope(CDCResponse=self._changes(desk))
+        if (head, method, len(parts)) == ("batch", "POST", 1):
             return self._batch(desk)
         entity = entity_named(head)
-        if entity is None:
-            raise faults.unsupported(f"Could not find resource for relative : {self.path}")
-        if self.method == "GET" and len(self.parts) == READ_PARTS:
-            return self._read(desk, entity, self.parts[1])
-        if self.method == "POST" and len(self.parts) == 1:
+        if entity is not None and (method, len(parts)) == ("GET", READ_PARTS):
+            return self._read(desk, entity, parts[1])
+        if entity is not None and (method, len(parts)) == ("POST", 1):
             return self._write(desk, entity)
-        if self.method == "POST" and len(self.parts) == SEND_PARTS and self.parts[2] == "send":
-            row = bookkeeping.email_sale(
-                desk, live(desk.books, entity, self.parts[1]), self.params.get("sendTo")
-            )
+        if entity in SALES and method == "POST" and parts[2:] == ["send"]:
+            sold = live(desk.books, entity, parts[1])
+            row = bookkeeping.email_sale(desk, sold, self.asked.params.get("sendTo"))
             return self.gateway.envelope(**{entity.name: row.body()})
-        raise faults.unsupported(f"Could not find resource for relative : {self.path}")
+        path = self.asked.path
+        raise faults.unsupported(f"Could not find resource for relative : {path}")
+
+    def _changes(self, desk: Desk) -> str:
+        params = {name.lower(): value for name, value in self.asked.params.items()}
+        entities, since = params.get("entities", ""), params.get("changedsince", "")
+        return cdc.changes(entities, since, desk.books, desk.clock, desk.switches)
 
     def _enter(self) -> Desk:
-        scheme, _, token = self.headers.get("authorization", "").partition(" ")
+        scheme, _, token = self.asked.headers.get("authorization", "").partition(" ")
         realm = self.sandbox.tokens.realm_of(token) if scheme.lower() == "bearer" else None
         if realm is None:
             raise faults.token_expired(token)
-        if realm != self.realm:
+        if realm != self.asked.realm:
             raise faults.wrong_realm()
-        if "application/json" not in header(self.headers, "accept"):
+        if "application/json" not in header(self.asked.headers, "accept"):
             raise faults.json_only()
         return self.sandbox.desk(realm)
 
@@ -137,19 +154,16 @@ class Visit:
         return self.gateway.envelope(**{entity.name: text})
 
     def _write(self, desk: Desk, entity: Entity) -> Response:
-        request_id = self.params.get("requestid")
-        digest = hashlib.sha256(self.body).hexdigest()
+        request_id = self.asked.params.get("requestid")
+        digest = hashlib.sha256(self.asked.body).hexdigest()
         if request_id and request_id in desk.books.answers:
             known, text = desk.books.answers[request_id]
             if known != digest:
                 detail = f"requestid {request_id} was used for another request"
                 raise faults.QboError("600", "Duplicate Request Id", detail)
             return self.gateway.envelope(**{entity.name: text})
-        body = parse_object(self.body)
-        operation = self.params.get("operation", "").lower()
-        if operation == "update" and self.params.get("include", "").lower() == "void":
-            operation = "void-by-include"
-        text = write(desk, entity, operation, body)
+        body = parse_object(self.asked.body)
+        text = write(desk, entity, self.asked.operation, body)
         if request_id:
             desk.books.answers[request_id] = (digest, text)
             if len(desk.books.answers) > ANSWERS_KEPT_MAX:
@@ -157,7 +171,7 @@ class Visit:
         return self.gateway.envelope(**{entity.name: text})
 
     def _batch(self, desk: Desk) -> Response:
-        items = parse_object(self.body).get("BatchItemRequest")
+        items = parse_object(self.asked.body).get("BatchItemRequest")
         if not isinstance(items, list):
             raise faults.missing("BatchItemRequest")
         if len(items) > BATCH_ITEMS_MAX:
@@ -174,11 +188,10 @@ def batch_item(desk: Desk, item: Document) -> str:
         if "Query" in item:
             text = run_query(desk, str(item["Query"]))
             return f'{{"QueryResponse":{text},"bId":{label}}}'
-        name = next((name for name in item if entity_named(name)), None)
-        if name is None:
+        named = [(name, found) for name in item if (found := entity_named(name)) is not None]
+        if not named:
             raise faults.missing("BatchItemRequest entity")
-        entity = entity_named(name)
-        assert entity is not None  # noqa: S101 - `name` was chosen for it
+        name, entity = named[0]
         operation = str(item.get("operation", "create")).lower()
         if operation == "update" and str(item.get("optionsData", "")).lower() == "void":
             operation = "void-by-include"

@@ -34,6 +34,7 @@ def build_app(settings: Settings) -> FastAPI:
     async def act(action: Document) -> None:
         await call_own_route(app, action)
 
+    app.state.sandbox = sandbox
     gateway = Gateway(sandbox, act)
     app.include_router(oauth.router(gateway))
     app.include_router(api.router(gateway))

@@ -144,9 +144,9 @@ def _check_number(desk: Desk, entity: Entity, document: Document, row: Row | Non
     for other in desk.books.table(entity).rows.values():
         if other.document.get("DocNumber") == number and (row is None or other.id != row.id):
             detail = (
-                "Duplicate Document Number Error : You must specify a different number. This number "
-                f"has already been used. DocNumber={number} is assigned to TxnType={entity.name} "
-                f"with TxnId={other.id}"
+                "Duplicate Document Number Error : You must specify a different number. This "
+                f"number has already been used. DocNumber={number} is assigned to "
+                f"TxnType={entity.name} with TxnId={other.id}"
             )
             raise faults.QboError("6140", "Duplicate Document Number Error", detail, "")
 

@@ -1,8 +1,8 @@
 """The sandbox's clock and the way QuickBooks Online writes time.
 
-Law: every instant inside is aware UTC or whole epoch seconds; text with an offset is made only here.
-Source: recorded payloads carry second precision and the US-Pacific offset of that day, whatever the
-company's country; only the envelope's `time` has milliseconds.
+Law: every instant inside is aware UTC or whole epoch seconds; text with an offset is made only
+here. Source: recorded payloads carry second precision and the US-Pacific offset of that day,
+whatever the company's country; only the envelope's `time` has milliseconds.
 """
 
 import re

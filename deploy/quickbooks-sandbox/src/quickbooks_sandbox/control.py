@@ -1,61 +1,24 @@
 """The control API: what tests and demos do to the books, the clock, the tokens and the network.
 
-Law: nothing here needs a token, so it listens where the sandbox listens, on loopback; every change of
-the books goes the way of a client's own request.
+Law: nothing here needs a token, so it must listen on loopback only; every change of the books goes
+the way of a client's own request.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated
 
-from fastapi import APIRouter, Body, Depends, Query, Request, Response
+from fastapi import APIRouter, Body, Query, Response
 from pydantic import Field
 
-from quickbooks_sandbox import api, bookkeeping, generator, wire
-from quickbooks_sandbox.books import Profile, Row, TaxCode, Tombstone
-from quickbooks_sandbox.clock import milliseconds_text, parse_instant
-from quickbooks_sandbox.entities import (
-    CUSTOMER,
-    ITEM,
-    PAYMENT,
-    Entity,
-)
-from quickbooks_sandbox.forms import (
-    CustomerForm,
-    Form,
-    FormError,
-    ItemForm,
-    PaymentForm,
-    SaleChange,
-    SaleForm,
-    change_body,
-    item_body,
-    payment_body,
-    sale_body,
-    sale_row,
-)
+from quickbooks_sandbox import records, wire
+from quickbooks_sandbox.books import Profile, TaxCode
+from quickbooks_sandbox.clock import milliseconds_text
+from quickbooks_sandbox.forms import Form, FormError
+from quickbooks_sandbox.records import desk_of, instant, json_answer
 from quickbooks_sandbox.sandbox import Sandbox
 from quickbooks_sandbox.switches import Switches
 from quickbooks_sandbox.traffic import Disturbance
-from quickbooks_sandbox.versions import Desk
-
-Collection = Literal[
-    "invoices",
-    "sales-receipts",
-    "credit-memos",
-    "refund-receipts",
-    "payments",
-    "items",
-    "customers",
-]
-SaleCollection = Literal["invoices", "sales-receipts", "credit-memos", "refund-receipts"]
-ENTITY: dict[str, Entity] = {
-    **generator.KINDS,
-    "payments": PAYMENT,
-    "items": ITEM,
-    "customers": CUSTOMER,
-}
-DEFAULT = "default"
 
 
 class ClockForm(Form):
@@ -98,26 +61,14 @@ class GrantForm(Form):
     refresh_token: str | None = Field(None, description="A value of your own choice.")
 
 
-class EmailForm(Form):
-    """Where to send a sale."""
-
-    address: str | None = None
-
-
-class TombstoneForm(Form):
-    """A deletion to report, whether or not it happened."""
-
-    collection: SaleCollection
-    id: str = Field(pattern=r"^\d{1,20}$")
-
-
 def router(sandbox: Sandbox) -> APIRouter:
     """All routes of the control API."""
     routes = APIRouter()
     routes.include_router(_world(sandbox), tags=["world"])
+    routes.include_router(_switches(sandbox), tags=["switches"])
     routes.include_router(_network(sandbox), tags=["network"])
     routes.include_router(_connections(sandbox), tags=["companies and tokens"])
-    routes.include_router(_records(sandbox), tags=["books"])
+    routes.include_router(records.router)
     return routes
 
 
@@ -127,19 +78,19 @@ def _world(sandbox: Sandbox) -> APIRouter:
     @routes.get("/control")
     async def overview() -> Response:
         """Show companies, credentials, clock and switches."""
-        return _json(_overview(sandbox))
+        return json_answer(_overview(sandbox))
 
     @routes.post("/control/reset")
     async def reset() -> Response:
         """Go back to the state of a fresh start, the data file included."""
         sandbox.reset()
-        return _json(_overview(sandbox))
+        return json_answer(_overview(sandbox))
 
     @routes.put("/control/clock")
     async def set_clock(form: ClockForm) -> Response:
         """Fix, shift, advance or release the clock."""
         if form.fixed is not None:
-            sandbox.clock.fix(_instant(form.fixed))
+            sandbox.clock.fix(instant(form.fixed))
         elif form.offset_seconds is not None:
             sandbox.clock.shift(timedelta(seconds=form.offset_seconds))
         elif form.advance_seconds is not None:
@@ -149,12 +100,18 @@ def _world(sandbox: Sandbox) -> APIRouter:
         else:
             raise FormError("give one of fixed, offset_seconds, advance_seconds or real")
         sandbox.save_clock()
-        return _json({"now": milliseconds_text(sandbox.clock.now())})
+        return json_answer({"now": milliseconds_text(sandbox.clock.now())})
+
+    return routes
+
+
+def _switches(sandbox: Sandbox) -> APIRouter:
+    routes = APIRouter()
 
     @routes.get("/control/switches")
     async def switches() -> Response:
         """Show every switch; the schema at /docs explains them."""
-        return _json(sandbox.switches.model_dump())
+        return json_answer(sandbox.switches.model_dump())
 
     @routes.patch("/control/switches")
     async def set_switches(values: Annotated[dict[str, object], Body()]) -> Response:
@@ -163,7 +120,7 @@ def _world(sandbox: Sandbox) -> APIRouter:
         for name in values:
             setattr(sandbox.switches, name, getattr(checked, name))
         sandbox.save_switches()
-        return _json(sandbox.switches.model_dump())
+        return json_answer(sandbox.switches.model_dump())
 
     return routes
 
@@ -174,19 +131,19 @@ def _network(sandbox: Sandbox) -> APIRouter:
     @routes.get("/control/faults")
     async def faults_planted() -> Response:
         """Show what was planted, and how often each was met."""
-        return _json([planted.model_dump() for planted in sandbox.disturbances.planted])
+        return json_answer([planted.model_dump() for planted in sandbox.disturbances.planted])
 
     @routes.post("/control/faults", status_code=201)
     async def plant(disturbance: Disturbance) -> Response:
         """Let something go wrong with the next requests that match."""
         sandbox.disturbances.planted.append(disturbance)
-        return _json(disturbance.model_dump(), 201)
+        return json_answer(disturbance.model_dump(), 201)
 
     @routes.delete("/control/faults")
     async def clear_faults() -> Response:
         """Forget all that was planted."""
         sandbox.disturbances.planted.clear()
-        return _json([])
+        return json_answer([])
 
     @routes.get("/control/requests")
     async def requests(since: Annotated[int, Query(ge=0)] = 0) -> Response:
@@ -194,14 +151,14 @@ def _network(sandbox: Sandbox) -> APIRouter:
         entries = sandbox.log.since(since)
         last = sandbox.log.number
         counters = dict(sandbox.log.counters)
-        return _json({"last": last, "counters": counters, "requests": entries})
+        return json_answer({"last": last, "counters": counters, "requests": entries})
 
     @routes.delete("/control/requests")
     async def clear_requests() -> Response:
         """Forget the log and set the counters to zero, the monthly reads included."""
         sandbox.log.clear()
         sandbox.limits.reads.clear()
-        return _json({"last": sandbox.log.number, "counters": {}, "requests": []})
+        return json_answer({"last": sandbox.log.number, "counters": {}, "requests": []})
 
     return routes
 
@@ -225,199 +182,38 @@ def _connections(sandbox: Sandbox) -> APIRouter:
         if form.refresh_token is not None:
             sandbox.tokens.open_grant(form.realm, form.refresh_token)
             sandbox.save_tokens()
-        return _json(_company(sandbox, form.realm), 201)
+        return json_answer(_company(sandbox, form.realm), 201)
 
     @routes.delete("/control/companies/{realm}")
     async def close_company(realm: str) -> Response:
         """Remove a company and its connections."""
-        sandbox.close_company(_desk(sandbox, realm).books.profile.realm)
-        return _json({"closed": realm})
+        sandbox.close_company(_realm(sandbox, realm))
+        return json_answer({"closed": realm})
 
     @routes.post("/control/companies/{realm}/tokens", status_code=201)
     async def connect(realm: str, form: GrantForm) -> Response:
         """Make a connection, as if the owner had said yes; both tokens come back."""
-        owner = _desk(sandbox, realm).books.profile.realm
+        owner = _realm(sandbox, realm)
         grant = sandbox.tokens.open_grant(owner, form.refresh_token)
         answer = sandbox.tokens.answer(grant)
         sandbox.save_tokens()
-        return _json(answer | {"realmId": owner}, 201)
+        return json_answer(answer | {"realmId": owner}, 201)
 
     @routes.post("/control/companies/{realm}/tokens/expire")
     async def expire(realm: str) -> Response:
         """Expire the access tokens now; refresh tokens live on."""
-        count = sandbox.tokens.expire_access(_desk(sandbox, realm).books.profile.realm)
+        count = sandbox.tokens.expire_access(_realm(sandbox, realm))
         sandbox.save_tokens()
-        return _json({"expired": count})
+        return json_answer({"expired": count})
 
     @routes.post("/control/companies/{realm}/tokens/revoke")
     async def disconnect(realm: str) -> Response:
         """End all connections, as when the owner disconnects the app in QuickBooks."""
-        count = sandbox.tokens.revoke_realm(_desk(sandbox, realm).books.profile.realm)
+        count = sandbox.tokens.revoke_realm(_realm(sandbox, realm))
         sandbox.save_tokens()
-        return _json({"revoked": count})
+        return json_answer({"revoked": count})
 
     return routes
-
-
-def _records(sandbox: Sandbox) -> APIRouter:  # noqa: C901 - one nested function for each route
-    routes = APIRouter()
-    at_desk = Depends(lambda realm: _desk(sandbox, realm))
-
-    @routes.post("/control/generate", status_code=201)
-    async def generate(form: generator.GenerateForm) -> Response:
-        """Record any number of realistic sales, the same ones for the same seed."""
-        desk = _desk(sandbox, form.realm or DEFAULT)
-        return _json(generator.generate(desk, form), 201)
-
-    @routes.post("/control/companies/{realm}/items", status_code=201)
-    async def create_item(form: ItemForm, desk: Desk = at_desk) -> Response:
-        """Create an item."""
-        return _row(api.create(desk, ITEM, item_body(desk, form), _second(form.at)), 201)
-
-    @routes.post("/control/companies/{realm}/customers", status_code=201)
-    async def create_customer(form: CustomerForm, desk: Desk = at_desk) -> Response:
-        """Create a customer."""
-        body: wire.Document = {"DisplayName": form.name}
-        if form.email is not None:
-            body["PrimaryEmailAddr"] = {"Address": form.email}
-        return _row(api.create(desk, CUSTOMER, body, _second(form.at)), 201)
-
-    @routes.post("/control/companies/{realm}/payments", status_code=201)
-    async def create_payment(form: PaymentForm, desk: Desk = at_desk) -> Response:
-        """Record a payment, or apply a credit memo to an invoice."""
-        return _row(api.create(desk, PAYMENT, payment_body(desk, form), _second(form.at)), 201)
-
-    @routes.post("/control/companies/{realm}/tombstones", status_code=201)
-    async def bury(form: TombstoneForm, desk: Desk = at_desk) -> Response:
-        """Let CDC report a deletion, also of a record that lives."""
-        stone = Tombstone(ENTITY[form.collection], form.id, desk.clock.second())
-        desk.books.bury(stone)
-        return Response(stone.body(), 201, media_type="application/json")
-
-    @routes.post("/control/companies/{realm}/{collection}", status_code=201)
-    async def create_sale(
-        collection: SaleCollection, form: SaleForm, desk: Desk = at_desk
-    ) -> Response:
-        """Create an invoice, sales receipt, credit memo or refund receipt."""
-        entity = ENTITY[collection]
-        body = sale_body(desk, entity, form)
-        return _row(api.create(desk, entity, body, _second(form.at)), 201)
-
-    @routes.get("/control/companies/{realm}/{collection}")
-    async def list_records(collection: Collection, desk: Desk = at_desk) -> Response:
-        """Show all live records of a kind, oldest change first."""
-        rows = desk.books.table(ENTITY[collection]).between(None, None)
-        text = ",".join(row.body() for row in rows)
-        return Response(f"[{text}]", media_type="application/json")
-
-    @routes.get("/control/companies/{realm}/{collection}/{record}")
-    async def show_record(collection: Collection, record: str, desk: Desk = at_desk) -> Response:
-        """Show one record, by id or DocNumber."""
-        return _row(sale_row(desk, ENTITY[collection], record))
-
-    @routes.patch("/control/companies/{realm}/{collection}/{record}")
-    async def change_sale(
-        collection: SaleCollection, record: str, form: SaleChange, desk: Desk = at_desk
-    ) -> Response:
-        """Change a line's quantity, price or item, all lines, or the header."""
-        row = sale_row(desk, ENTITY[collection], record)
-        return _row(api.update(desk, row, change_body(desk, row, form)))
-
-    @routes.post("/control/companies/{realm}/{collection}/{record}/update")
-    async def update_record(
-        collection: Collection,
-        record: str,
-        body: Annotated[wire.Document, Body()],
-        desk: Desk = at_desk,
-    ) -> Response:
-        """Change any record by a sparse body in QuickBooks' own form, without SyncToken."""
-        row = sale_row(desk, ENTITY[collection], record)
-        plain = {name: wire.plain(value) for name, value in body.items()}
-        full = plain | {"Id": row.id, "SyncToken": str(row.sync_token), "sparse": True}
-        return _row(api.update(desk, row, full))
-
-    @routes.post("/control/companies/{realm}/{collection}/{record}/void")
-    async def void(
-        collection: SaleCollection | Literal["payments"], record: str, desk: Desk = at_desk
-    ) -> Response:
-        """Void a sale or payment, memos too, as the user interface can."""
-        return _row(api.void(desk, sale_row(desk, ENTITY[collection], record)))
-
-    @routes.post("/control/companies/{realm}/{collection}/{record}/email")
-    async def email(
-        collection: SaleCollection, record: str, form: EmailForm, desk: Desk = at_desk
-    ) -> Response:
-        """Mark a sale as sent by e-mail."""
-        row = sale_row(desk, ENTITY[collection], record)
-        address = form.address or row.document.get("BillEmail", {}).get("Address")
-        return _row(bookkeeping.email_sale(desk, row, address or "customer@example.com"))
-
-    @routes.post("/control/companies/{realm}/{collection}/{record}/touch")
-    async def touch(collection: SaleCollection, record: str, desk: Desk = at_desk) -> Response:
-        """Save a sale without changing anything visible: only version and time move."""
-        row = sale_row(desk, ENTITY[collection], record)
-        body = {"SyncToken": str(row.sync_token), "sparse": True}
-        return _row(api.update(desk, row, body))
-
-    @routes.put("/control/companies/{realm}/{collection}/{record}/verbatim")
-    async def put_verbatim(
-        collection: Collection,
-        record: str,
-        request: Request,
-        updated: datetime | None = None,
-        desk: Desk = at_desk,
-    ) -> Response:
-        """Put any bytes in as the record's JSON, to be handed out as they are."""
-        text = (await request.body()).decode("utf-8", errors="replace")
-        row = _verbatim(desk, ENTITY[collection], record, text, _second(updated))
-        desk.books.put(row)
-        return _row(row)
-
-    @routes.delete("/control/companies/{realm}/{collection}/{record}")
-    async def delete(
-        collection: SaleCollection | Literal["payments"], record: str, desk: Desk = at_desk
-    ) -> Response:
-        """Delete a sale or payment for good; CDC keeps a tombstone."""
-        row = sale_row(desk, ENTITY[collection], record)
-        api.delete(desk, row)
-        return _json({"deleted": row.id})
-
-    return routes
-
-
-def _verbatim(desk: Desk, entity: Entity, record: str, text: str, at: int | None) -> Row:
-    """A row that shows the text as it is; what filters need is read from it if it can be."""
-    if not record.isdigit():
-        raise FormError(f"a record's id is a number, not {record!r}")
-    try:
-        parsed = wire.decode(text)
-    except (ValueError, RecursionError):
-        parsed = None
-    document: wire.Document = {"Id": record}
-    if isinstance(parsed, dict):
-        filters = {name for name in entity.filters if name in parsed}
-        document |= {name: parsed[name] for name in filters} | {"Id": record}
-    second = at if at is not None else desk.clock.second()
-    return Row(entity, document, second, second, text, verbatim=True)
-
-
-def _desk(sandbox: Sandbox, realm: str) -> Desk:
-    known = list(sandbox.companies)
-    wanted = known[0] if realm == DEFAULT and known else realm
-    if wanted not in sandbox.companies:
-        raise FormError(f"there is no company {realm!r}; there are: {', '.join(known) or 'none'}")
-    return sandbox.desk(wanted)
-
-
-def _instant(text: str) -> datetime:
-    try:
-        return parse_instant(text)
-    except ValueError as error:
-        raise FormError(f"{text!r} is no date-time such as 2026-01-31T09:00:00-08:00") from error
-
-
-def _second(instant: datetime | None) -> int | None:
-    return None if instant is None else int(_instant(instant.isoformat()).timestamp())
 
 
 def _overview(sandbox: Sandbox) -> wire.Document:
@@ -443,9 +239,5 @@ def _company(sandbox: Sandbox, realm: str) -> wire.Document:
     }
 
 
-def _row(row: Row, status: int = 200) -> Response:
-    return Response(row.body(), status, media_type="application/json")
-
-
-def _json(value: object, status: int = 200) -> Response:
-    return Response(wire.encode(wire.plain(value)), status, media_type="application/json")
+def _realm(sandbox: Sandbox, realm: str) -> str:
+    return desk_of(sandbox, realm).books.profile.realm

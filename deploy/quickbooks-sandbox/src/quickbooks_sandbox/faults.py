@@ -1,6 +1,6 @@
 """Errors in the shapes that QuickBooks Online uses.
 
-Law: a handler raises `QboError`; only the gateway turns it into bytes, so every answer has one shape.
+Law: a handler raises `QboError`; only the gateway turns it into bytes, so all answers are alike.
 Source: recorded faults; field names, `type` values and codes are Intuit's.
 """
 
@@ -124,8 +124,8 @@ def not_found() -> QboError:
     return QboError(
         "610",
         "Object Not Found",
-        "Object Not Found : Something you're trying to use has been made inactive. Check the fields "
-        "with accounts, customers, items, vendors or employees.",
+        "Object Not Found : Something you're trying to use has been made inactive. Check the "
+        "fields with accounts, customers, items, vendors or employees.",
         element="",
     )
 
@@ -135,8 +135,8 @@ def stale(user: str) -> QboError:
     return QboError(
         "5010",
         "Stale Object Error",
-        f"Stale Object Error : You and {user} were working on this at the same time. {user} finished "
-        "before you did, so your work was not saved.",
+        f"Stale Object Error : You and {user} were working on this at the same time. {user} "
+        "finished before you did, so your work was not saved.",
         element="",
     )
 

@@ -14,11 +14,12 @@ ONLINE = _names(
 )
 
 SALE_KEPT = ONLINE + _names(
-    """CustomField PrivateNote CustomerMemo BillAddr ShipAddr ShipFromAddr FreeFormAddress SalesTermRef
-    ClassRef DepartmentRef ProjectRef ShipMethodRef ShipDate TrackingNum BillEmail BillEmailCc
-    BillEmailBcc PaymentMethodRef PaymentRefNum DepositToAccountRef PrintStatus EmailStatus DueDate
-    ApplyTaxAfterDiscount TransactionLocationType TaxExemptionRef RecurDataRef PONumber FOB SalesRepRef
-    RemitToRef Tag DeliveryInfo InvoiceRef CheckPayment CreditCardPayment TxnSource PaymentType"""
+    """CustomField PrivateNote CustomerMemo BillAddr ShipAddr ShipFromAddr FreeFormAddress
+    SalesTermRef ClassRef DepartmentRef ProjectRef ShipMethodRef ShipDate TrackingNum
+    BillEmail BillEmailCc BillEmailBcc PaymentMethodRef PaymentRefNum DepositToAccountRef PrintStatus EmailStatus DueDate
+    ApplyTaxAfterDiscount TransactionLocationType TaxExemptionRef RecurDataRef PONumber FOB
+    SalesRepRef RemitToRef Tag DeliveryInfo InvoiceRef CheckPayment CreditCardPayment TxnSource
+    PaymentType"""
 )
 """Fields of a sale that are stored as they are sent."""
 
@@ -77,9 +78,9 @@ CUSTOMER_KNOWN = frozenset(
 
 NOT_IMITATED = frozenset(
     _names(
-        """account attachable bill billpayment budget class companycurrency department deposit employee
-        estimate inventoryadjustment journalentry paymentmethod preferences purchase purchaseorder
-        term transfer vendor vendorcredit"""
+        """account attachable bill billpayment budget class companycurrency department deposit
+        employee estimate inventoryadjustment journalentry paymentmethod preferences purchase
+        purchaseorder term transfer vendor vendorcredit"""
     )
 )
 """Entities of QuickBooks Online that the sandbox does not keep; CDC answers `{}` for them."""

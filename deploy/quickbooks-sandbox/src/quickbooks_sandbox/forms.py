@@ -1,7 +1,7 @@
 """Short forms of sales, items, customers and payments, for the control API.
 
-Law: a short form is only turned into a request body that any client could have sent; what becomes of
-it is decided where clients' requests are.
+Law: a short form is only turned into a request body that any client could have sent; what becomes
+of it is decided where clients' requests are.
 """
 
 from datetime import date, datetime

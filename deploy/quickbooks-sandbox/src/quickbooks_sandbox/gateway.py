@@ -9,7 +9,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 
-from fastapi import Request, Response
+from fastapi import Response
 from starlette.types import Receive, Scope, Send
 
 from quickbooks_sandbox import faults, wire
@@ -28,7 +28,7 @@ Act = Callable[[wire.Document], Awaitable[None]]
 """Makes one call of the control API."""
 
 GATEWAY_PAGE = """<!DOCTYPE html><html><head><title>502 Bad Gateway</title></head>
-<body><h1>Bad Gateway</h1><p>The server is temporarily unable to service your request.</p></body></html>
+<body><h1>Bad Gateway</h1><p>The server cannot service your request now.</p></body></html>
 """
 
 
@@ -57,7 +57,7 @@ class Gateway:
         self.sandbox = sandbox
         self.act = act
 
-    async def serve(self, request: Request, call: Call, answer: Answer) -> Response:
+    async def serve(self, call: Call, answer: Answer) -> Response:
         """Answer a call, or let go wrong what was planted to go wrong."""
         started = time.perf_counter()
         tid = _tid()
@@ -68,9 +68,14 @@ class Gateway:
         self.sandbox.journal.flush()
         response.headers["intuit_tid"] = tid
         effect = disturbance.effect if disturbance is not None else ""
-        elapsed_ms = (time.perf_counter() - started) * 1000
-        now = milliseconds_text(self.sandbox.clock.now())
-        self.sandbox.log.add(call, now, response.status_code, elapsed_ms, tid, effect)
+        self.sandbox.log.add(
+            call,
+            at=milliseconds_text(self.sandbox.clock.now()),
+            status=response.status_code,
+            milliseconds=round((time.perf_counter() - started) * 1000, 3),
+            intuit_tid=tid,
+            disturbed=effect,
+        )
         if disturbance is not None and disturbance.effect == "change-books":
             for action in disturbance.actions:
                 await self.act(action)
@@ -107,50 +112,60 @@ class Gateway:
         return Response(body, faults.TOO_MANY_REQUESTS, media_type=XML)
 
     def _disturbed(self, call: Call, planted: Disturbance | None, answer: Answer) -> Response:
-        if planted is None:
+        if planted is None or planted.effect in {"delay", "change-books"}:
             return self._safely(answer)
+        if planted.effect in {"truncated", "reset"}:
+            whole = self._safely(answer)
+            body = bytes(whole.body)
+            if planted.effect == "reset":
+                return CutResponse(body, whole.status_code, media_type=JSON)
+            return Response(body[: len(body) // 2], whole.status_code, media_type=JSON)
         if planted.after:
             self._safely(answer)
-        match planted.effect:
-            case "throttle":
-                return self._throttled("The request limit was reached.  Try again later")
-            case "fault":
-                status = planted.status or _status_of(planted.type)
-                return self.qbo_error(_planted_error(planted, status))
-            case "fault-in-200":
-                fault = wire.encode(_planted_error(planted, 200).fault())
-                if call.operation == "query":
-                    return self.envelope(QueryResponse=f'{{"Fault":{fault}}}')
-                return self.envelope(Fault=fault)
-            case "status":
-                return Response(planted.body or "", planted.status or 503, media_type="text/plain")
-            case "html":
-                page = planted.body or GATEWAY_PAGE
-                return Response(page, planted.status or 502, media_type=HTML)
-            case "token-expired":
-                self.sandbox.tokens.expire_access(call.realm or None)
-                return self.qbo_error(faults.token_expired("sandbox"))
-            case "invalid-grant":
-                body = wire.encode({"error_description": "Token invalid", "error": "invalid_grant"})
-                return Response(body, faults.BAD_REQUEST, media_type=JSON)
-            case "truncated":
-                whole = self._safely(answer)
-                half = bytes(whole.body)[: len(whole.body) // 2]
-                return Response(half, whole.status_code, media_type=JSON)
-            case "reset":
-                whole = self._safely(answer)
-                return CutResponse(bytes(whole.body), whole.status_code, media_type=JSON)
-            case "delay" | "change-books":
-                return self._safely(answer)
+        effects = {
+            "throttle": self._throttle,
+            "fault": self._fault,
+            "fault-in-200": self._fault_in_200,
+            "status": self._status,
+            "html": self._html,
+            "token-expired": self._token_expired,
+            "invalid-grant": self._invalid_grant,
+        }
+        return effects[planted.effect](call, planted)
+
+    def _throttle(self, _call: Call, _planted: Disturbance) -> Response:
+        return self._throttled("The request limit was reached.  Try again later")
+
+    def _fault(self, _call: Call, planted: Disturbance) -> Response:
+        system = planted.type == "SystemFault"
+        status = planted.status or (faults.SERVER_ERROR if system else faults.BAD_REQUEST)
+        return self.qbo_error(_planted_error(planted, status))
+
+    def _fault_in_200(self, call: Call, planted: Disturbance) -> Response:
+        fault = wire.encode(_planted_error(planted, 200).fault())
+        if call.operation == "query":
+            return self.envelope(QueryResponse=f'{{"Fault":{fault}}}')
+        return self.envelope(Fault=fault)
+
+    def _status(self, _call: Call, planted: Disturbance) -> Response:
+        return Response(planted.body or "", planted.status or 503, media_type="text/plain")
+
+    def _html(self, _call: Call, planted: Disturbance) -> Response:
+        return Response(planted.body or GATEWAY_PAGE, planted.status or 502, media_type=HTML)
+
+    def _token_expired(self, call: Call, _planted: Disturbance) -> Response:
+        self.sandbox.tokens.expire_access(call.realm or None)
+        self.sandbox.save_tokens()
+        return self.qbo_error(faults.token_expired("sandbox"))
+
+    def _invalid_grant(self, _call: Call, _planted: Disturbance) -> Response:
+        body = wire.encode({"error_description": "Token invalid", "error": "invalid_grant"})
+        return Response(body, faults.BAD_REQUEST, media_type=JSON)
 
 
 def header(headers: Mapping[str, str], name: str) -> str:
     """A header's value in lower case, empty if absent."""
     return headers.get(name, "").lower()
-
-
-def _status_of(fault_type: str) -> int:
-    return faults.SERVER_ERROR if fault_type == "SystemFault" else faults.BAD_REQUEST
 
 
 def _planted_error(planted: Disturbance, status: int) -> QboError:

@@ -96,6 +96,7 @@ def generate(desk: Desk, form: GenerateForm) -> dict[str, int]:
         body["TxnDate"] = day.isoformat()
         at = _written(form, rng, day, now, place)
         row = bookkeeping.create_sale(desk, KINDS[kind], body, at=at, move_lists=False)
+        row.body()  # written now, so that the first query does not pay for it
         _count(row.entity, row.document, taken, owed)
     bookkeeping.take_stock(desk.books, taken, now)
     for customer, amount in owed.items():

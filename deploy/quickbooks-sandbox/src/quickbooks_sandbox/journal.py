@@ -1,7 +1,7 @@
 """Keeps the sandbox's state in one file of JSON lines, if a place was given.
 
-Law: every change is one line, appended before the answer is sent; replaying the lines in order gives
-the same books, tokens and clock. The file is written anew, without what is outdated, at start.
+Law: every change is one line, appended before the answer is sent; replaying the lines in order
+gives the same books, tokens and clock. At start the file is written anew, without what is outdated.
 """
 
 from collections.abc import Iterable
@@ -77,6 +77,6 @@ class Journal:
 
     def _broken(self, number: int, why: str) -> str:
         return (
-            f"line {number} of {self.path} is no journal entry ({why}): move the file away to start "
-            "with fresh books, or cut the line out to keep the rest"
+            f"line {number} of {self.path} is no journal entry ({why}): move the file away to "
+            "start with fresh books, or cut the line out to keep the rest"
         )

@@ -103,51 +103,54 @@ def _item(desk: Desk, body: Document, current: Row | None) -> Document:
     kind = str(body.get("Type", before.get("Type", "Service")))
     if kind not in ITEM_TYPES:
         raise faults.business(f"Type {kind} is none of {', '.join(ITEM_TYPES)}")
-    name = str(body["Name"])
-    made: Document = {"Name": name}
-    for field in ("Sku", "Description"):
-        if field in body:
-            made[field] = body[field]
-    made |= {"Active": True, "FullyQualifiedName": name}
-    if "ParentRef" in body:
-        parent = desk.books.find(ITEM, str(body["ParentRef"].get("value")))
-        if parent is None:
-            raise faults.invalid_reference("ParentRef", str(body["ParentRef"].get("value")))
-        made["FullyQualifiedName"] = f"{parent.document['FullyQualifiedName']}:{name}"
-        made |= {
-            "SubItem": True,
-            "ParentRef": {"value": parent.id, "name": parent.document["Name"]},
-        }
-        made["Level"] = made["FullyQualifiedName"].count(":")
+    made: Document = {"Name": str(body["Name"])}
+    made |= {field: body[field] for field in ("Sku", "Description") if field in body}
+    made |= {"Active": True, "FullyQualifiedName": made["Name"]}
+    made |= _parent(desk.books, body, made["Name"])
     if kind == "Category":
         return made | {"Type": kind, "domain": "QBO", "sparse": False}
     made["Taxable"] = bool(body.get("Taxable", kind != "Service"))
     made["UnitPrice"] = decimal_of(body.get("UnitPrice", 0), "UnitPrice")
     made["Type"] = kind
-    if kind != "Group":
-        default = SERVICES if kind == "Service" else INCOME
-        made["IncomeAccountRef"] = body.get("IncomeAccountRef", default)
+    made |= _accounts(body, kind)
     if "PurchaseDesc" in body:
         made["PurchaseDesc"] = body["PurchaseDesc"]
     made["PurchaseCost"] = decimal_of(body.get("PurchaseCost", 0), "PurchaseCost")
-    if kind in {"Inventory", "NonInventory"}:
-        made["ExpenseAccountRef"] = body.get("ExpenseAccountRef", EXPENSE)
-    if kind == "Inventory":
-        made["AssetAccountRef"] = body.get("AssetAccountRef", ASSET)
     if kind == "Group":
         detail = body.get("ItemGroupDetail") or {"ItemGroupLine": []}
-        made |= {
-            "ItemGroupDetail": detail,
-            "PrintGroupedItems": bool(body.get("PrintGroupedItems")),
-        }
+        made |= {"ItemGroupDetail": detail}
+        made["PrintGroupedItems"] = bool(body.get("PrintGroupedItems"))
     made["TrackQtyOnHand"] = kind == "Inventory"
     if kind == "Inventory":
-        made["QtyOnHand"] = decimal_of(
-            body.get("QtyOnHand", before.get("QtyOnHand", 0)), "QtyOnHand"
-        )
+        quantity = body.get("QtyOnHand", before.get("QtyOnHand", 0))
+        made["QtyOnHand"] = decimal_of(quantity, "QtyOnHand")
         today = desk.clock.today(desk.books.profile.zone).isoformat()
         made["InvStartDate"] = body.get("InvStartDate", before.get("InvStartDate", today))
     return made | {"domain": "QBO", "sparse": False}
+
+
+def _parent(books: Books, body: Document, name: str) -> Document:
+    if "ParentRef" not in body:
+        return {}
+    wanted = str(body["ParentRef"].get("value"))
+    parent = books.find(ITEM, wanted)
+    if parent is None:
+        raise faults.invalid_reference("ParentRef", wanted)
+    path = f"{parent.document['FullyQualifiedName']}:{name}"
+    reference = {"value": parent.id, "name": parent.document["Name"]}
+    made = {"FullyQualifiedName": path, "SubItem": True, "ParentRef": reference}
+    return made | {"Level": path.count(":")}
+
+
+def _accounts(body: Document, kind: str) -> Document:
+    used: Document = {}
+    if kind != "Group":
+        used["IncomeAccountRef"] = SERVICES if kind == "Service" else INCOME
+    if kind in {"Inventory", "NonInventory"}:
+        used["ExpenseAccountRef"] = EXPENSE
+    if kind == "Inventory":
+        used["AssetAccountRef"] = ASSET
+    return {name: body.get(name, account) for name, account in used.items()}
 
 
 def _customer(desk: Desk, body: Document, current: Row | None) -> Document:

@@ -48,21 +48,26 @@ def router(gateway: Gateway) -> APIRouter:
         form = _form(await request.body())
         call = Call("POST", request.url.path, operation="token")
         credentials = request.headers.get("authorization", "")
-        return await gateway.serve(request, call, lambda: _token(sandbox, credentials, form))
+        return await gateway.serve(call, lambda: _token(sandbox, credentials, form))
 
     @routes.post(REVOKE_PATH)
     async def revoke(request: Request) -> Response:
         body = await request.body()
         call = Call("POST", request.url.path, operation="revoke")
         credentials = request.headers.get("authorization", "")
-        return await gateway.serve(request, call, lambda: _revoke(sandbox, credentials, body))
+        return await gateway.serve(call, lambda: _revoke(sandbox, credentials, body))
 
     @routes.get(USERINFO_PATH)
     async def userinfo(request: Request) -> Response:
         call = Call("GET", request.url.path, operation="userinfo")
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        return await gateway.serve(request, call, lambda: _userinfo(sandbox, token))
+        return await gateway.serve(call, lambda: _userinfo(sandbox, token))
 
+    _consent(routes, sandbox)
+    return routes
+
+
+def _consent(routes: APIRouter, sandbox: Sandbox) -> None:
     @routes.get(CONSENT_PATH)
     async def consent_page(
         client_id: str = "", redirect_uri: str = "", response_type: str = "", state: str = ""
@@ -92,8 +97,6 @@ def router(gateway: Gateway) -> APIRouter:
             answer = {"code": code, "state": state, "realmId": realm}
         joint = "&" if urlsplit(redirect_uri).query else "?"
         return RedirectResponse(redirect_uri + joint + urlencode(answer), SEE_OTHER)
-
-    return routes
 
 
 def discovery_document(base: str) -> dict[str, str | list[str]]:

@@ -1,22 +1,25 @@
 """The query language of QuickBooks Online.
 
-Law: `SELECT * | COUNT(*) FROM Entity [WHERE a op v AND …] [ORDERBY a [ASC|DESC], …] [STARTPOSITION n]
-[MAXRESULTS n]`, looser where live clients are: `ORDER BY` in two words, the clauses after WHERE in any
-order, words in any case, `SELECT *, Sku`. No OR, no `!=`, no projection.
+Law: `SELECT * | COUNT(*) FROM Entity [WHERE a op v AND …] [ORDERBY a [ASC|DESC], …]
+[STARTPOSITION n] [MAXRESULTS n]`, looser where live clients are: `ORDER BY` in two words, the
+clauses after FROM in any order, words in any case, `SELECT *, Sku`. No OR, no `!=`, no projection.
 Source: Intuit's "data queries" page and recorded traffic of live clients.
 """
 
+import operator
 import random
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
+from functools import partial
+from typing import Any
 
 from quickbooks_sandbox import faults, wire
 from quickbooks_sandbox.books import Books, Row
 from quickbooks_sandbox.clock import Clock, parse_instant
-from quickbooks_sandbox.entities import Entity, Kind, entity_named
+from quickbooks_sandbox.entities import CUSTOMER, ITEM, Entity, Kind, entity_named
 from quickbooks_sandbox.fields import NOT_IMITATED
 from quickbooks_sandbox.switches import Switches
 
@@ -33,6 +36,14 @@ _TOKEN = re.compile(
 )
 _CLAUSES = {"WHERE", "ORDER", "ORDERBY", "STARTPOSITION", "MAXRESULTS"}
 _OPERATORS = {"=", "<", ">", "<=", ">=", "IN", "LIKE"}
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "<": operator.lt,
+    ">": operator.gt,
+    "<=": operator.le,
+    ">=": operator.ge,
+}
+
+Value = Decimal | int | str | bool
 
 
 @dataclass(frozen=True)
@@ -115,23 +126,23 @@ def run(statement: Statement, books: Books, clock: Clock, switches: Switches) ->
     Raises: QboError 4001 for names, operators or values that make no sense.
     """
     entity = _entity(statement.entity)
-    tests = [_test(entity, condition, clock) for condition in statement.where]
-    order = [_order_key(entity, name, descends) for name, descends in statement.order]
+    today = clock.today(books.profile.zone).isoformat()
+    tests = [_test(entity, condition, today) for condition in statement.where]
+    order = [(*_attribute(entity, name), descends) for name, descends in statement.order]
     _check_page(statement, switches)
     first, last = _window(statement.where)
     rows: Iterable[Row] = books.table(entity).between(first, last)
-    if entity.name in {"Item", "Customer"} and not _asks_for_active(statement):
+    if entity in (ITEM, CUSTOMER) and not _asks_for_active(statement):
         rows = (row for row in rows if row.document.get("Active") is not False)
     if switches.lag_seconds:
         seen = int((clock.now() - timedelta(seconds=switches.lag_seconds)).timestamp())
         rows = (row for row in rows if row.updated <= seen)
     matched = [row for row in rows if all(test(row) for test in tests)]
-    _sort(matched, entity, order, switches)
     if statement.count:
         return Answer(entity, [], 1, len(matched), count=True)
+    _sort(matched, entity, order, shuffled=switches.shuffle_ties)
     start = max(statement.start, 1)
-    rows_max = min(statement.rows, ROWS_MAX)
-    end = start - 1 + rows_max
+    end = start - 1 + min(statement.rows, ROWS_MAX)
     if switches.extra_row and len(matched) > end:
         end += 1
     sku = not switches.sku_only_when_asked or "sku" in (c.lower() for c in statement.columns)
@@ -142,13 +153,16 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self.tokens = list(_tokens(text))
         self.at = 0
+        self.where: tuple[Condition, ...] = ()
+        self.order: tuple[tuple[str, bool], ...] = ()
+        self.start, self.rows = 1, ROWS_DEFAULT
 
     def statement(self) -> Statement:
         self._expect("SELECT")
         count, columns = self._selection()
         self._expect("FROM")
-        found: dict[str, object] = {}
         entity = self._word()
+        seen = set()
         while (token := self._peek()) is not None:
             clause = token.text.upper()
             if token.kind != "word" or clause not in _CLAUSES:
@@ -156,26 +170,25 @@ class _Parser:
             self.at += 1
             if clause == "ORDER":
                 self._expect("BY")
-            name = "ORDERBY" if clause == "ORDER" else clause
-            if name in found:
+                clause = "ORDERBY"
+            if clause in seen:
                 raise _encountered(token, "each clause once")
-            found[name] = self._clause(name)
+            seen.add(clause)
+            self._clause(clause)
         return Statement(
-            entity,
-            count,
-            columns,
-            found.get("WHERE", ()),  # type: ignore[arg-type]
-            found.get("ORDERBY", ()),  # type: ignore[arg-type]
-            found.get("STARTPOSITION", 1),  # type: ignore[arg-type]
-            found.get("MAXRESULTS", ROWS_DEFAULT),  # type: ignore[arg-type]
+            entity, count, columns, self.where, order=self.order, start=self.start, rows=self.rows
         )
 
-    def _clause(self, name: str) -> object:
-        if name == "WHERE":
-            return self._conditions()
-        if name == "ORDERBY":
-            return self._order()
-        return self._number()
+    def _clause(self, name: str) -> None:
+        match name:
+            case "WHERE":
+                self.where = self._conditions()
+            case "ORDERBY":
+                self.order = self._order()
+            case "STARTPOSITION":
+                self.start = self._number()
+            case _:
+                self.rows = self._number()
 
     def _selection(self) -> tuple[bool, tuple[str, ...]]:
         token = self._next("'*' or COUNT(*)")
@@ -198,17 +211,17 @@ class _Parser:
 
     def _condition(self) -> Condition:
         name, token = self._word(), self._next("an operator")
-        operator = token.text.upper()
-        if operator not in _OPERATORS or token.kind == "string":
+        sign = token.text.upper()
+        if sign not in _OPERATORS or token.kind == "string":
             raise _encountered(token, "one of = < > <= >= IN LIKE")
-        if operator != "IN":
-            return Condition(name, operator, (self._value(),))
+        if sign != "IN":
+            return Condition(name, sign, (self._value(),))
         self._expect("(")
         values = [self._value()]
         while self._accept(","):
             values.append(self._value())
         self._expect(")")
-        return Condition(name, operator, tuple(values))
+        return Condition(name, sign, tuple(values))
 
     def _order(self) -> tuple[tuple[str, bool], ...]:
         order = []
@@ -324,31 +337,29 @@ def _attribute(entity: Entity, name: str) -> tuple[str, Kind]:
     return found
 
 
-def _test(entity: Entity, condition: Condition, clock: Clock) -> Callable[[Row], bool]:
+def _test(entity: Entity, condition: Condition, today: str) -> Callable[[Row], bool]:
     name, kind = _attribute(entity, condition.name)
-    operator = condition.operator
-    if kind == "id" and operator not in {"=", "IN"}:
-        raise faults.query_validation(f"operator {operator} is not supported for Id")
-    if operator == "LIKE":
+    sign = condition.operator
+    if kind == "id" and sign not in {"=", "IN"}:
+        raise faults.query_validation(f"operator {sign} is not supported for Id")
+    if sign == "LIKE":
         return _like(name, kind, condition.values[0])
-    today = clock.today(parse_instant("2000-01-01").tzinfo).isoformat()  # type: ignore[arg-type]
-    values = [
-        _typed(kind, today if value.lower() == "current_date" else value) if value != " " else None
-        for value in condition.values
-    ]
-    if operator in {"=", "IN"}:
+    values = [_wanted(kind, value, today) for value in condition.values]
+    if sign in {"=", "IN"}:
         return lambda row: _value_of(row, name, kind) in values
-    wanted = values[0]
-    compare = _COMPARE[operator]
-    return lambda row: (value := _value_of(row, name, kind)) is not None and compare(value, wanted)
+    compare, wanted = _COMPARE[sign], values[0]
+
+    def fits(row: Row) -> bool:
+        value = _value_of(row, name, kind)
+        return value is not None and wanted is not None and compare(value, wanted)
+
+    return fits
 
 
-_COMPARE: dict[str, Callable[[object, object], bool]] = {
-    "<": lambda a, b: a < b,  # type: ignore[operator]
-    ">": lambda a, b: a > b,  # type: ignore[operator]
-    "<=": lambda a, b: a <= b,  # type: ignore[operator]
-    ">=": lambda a, b: a >= b,  # type: ignore[operator]
-}
+def _wanted(kind: Kind, text: str, today: str) -> Value | None:
+    if text == " ":
+        return None
+    return _typed(kind, today if text.lower() == "current_date" else text)
 
 
 def _like(name: str, kind: Kind, pattern: str) -> Callable[[Row], bool]:
@@ -361,7 +372,7 @@ def _like(name: str, kind: Kind, pattern: str) -> Callable[[Row], bool]:
     )
 
 
-def _typed(kind: Kind, text: str) -> Decimal | str | bool:
+def _typed(kind: Kind, text: str) -> Value:
     """A filter's value in the form that `_value_of` gives.
 
     Raises: QboError 4001.
@@ -382,7 +393,7 @@ def _typed(kind: Kind, text: str) -> Decimal | str | bool:
         raise faults.query_validation(f"'{text}' is not a valid {kind}") from None
 
 
-def _value_of(row: Row, name: str, kind: Kind) -> Decimal | int | str | bool | None:
+def _value_of(row: Row, name: str, kind: Kind) -> Value | None:
     if kind == "instant":
         return row.updated if name == UPDATED else row.created
     value = row.document.get(name)
@@ -399,29 +410,27 @@ def _value_of(row: Row, name: str, kind: Kind) -> Decimal | int | str | bool | N
             return str(value).casefold()
 
 
-def _order_key(entity: Entity, name: str, descends: bool) -> tuple[str, Kind, bool]:  # noqa: FBT001
-    return *_attribute(entity, name), descends
-
-
 def _sort(
-    rows: list[Row], entity: Entity, order: list[tuple[str, Kind, bool]], switches: Switches
+    rows: list[Row], entity: Entity, order: list[tuple[str, Kind, bool]], *, shuffled: bool
 ) -> None:
-    """Sort in place; ties stand in order of id, or in a new order each time, by switch."""
+    """Sort in place; ties stand in order of id, or, shuffled, in a new order each time."""
     if not order:
-        order = [(entity.order, *_default_direction(entity))]
-    if switches.shuffle_ties:
+        kind = entity.filters[entity.order]
+        order = [(entity.order, kind, kind == "instant")]
+    if shuffled:
         random.shuffle(rows)
+    elif order == [(UPDATED, "instant", False)]:
+        return  # the index that the rows come from is in this order
+    elif order == [(UPDATED, "instant", True)]:
+        rows.reverse()
+        return
     else:
-        rows.sort(key=lambda row: int(row.id), reverse=order[0][2])
+        rows.sort(key=lambda row: int(row.id))
     for name, kind, descends in reversed(order):
-        rows.sort(key=lambda row: _sortable(row, name, kind), reverse=descends)
+        rows.sort(key=partial(_sortable, name=name, kind=kind), reverse=descends)
 
 
-def _default_direction(entity: Entity) -> tuple[Kind, bool]:
-    return ("instant", True) if entity.order == UPDATED else ("text", False)
-
-
-def _sortable(row: Row, name: str, kind: Kind) -> tuple[bool, object]:
+def _sortable(row: Row, name: str, kind: Kind) -> tuple[bool, Value]:
     if kind == "id":
         return True, int(row.id)
     value = _value_of(row, name, kind)

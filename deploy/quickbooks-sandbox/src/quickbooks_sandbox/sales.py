@@ -8,7 +8,6 @@ Source: recorded sales; the identity holds on all of them that were not edited b
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from typing import Any
 
 from quickbooks_sandbox import faults, fields
 from quickbooks_sandbox.books import Books, TaxCode
@@ -34,7 +33,7 @@ def cents(value: Decimal) -> Decimal:
     return value.quantize(CENT, ROUND_HALF_UP)
 
 
-def decimal_of(value: Any, element: str) -> Decimal:  # noqa: ANN401 - whatever a client sent
+def decimal_of(value: object, element: str) -> Decimal:
     """Read a number that a client sent as number or text.
 
     Raises: QboError 2090 for anything else.
@@ -52,18 +51,17 @@ def decimal_of(value: Any, element: str) -> Decimal:  # noqa: ANN401 - whatever 
 
 def given(body: Document) -> Document:
     """The body without nulls, empty texts and empty references: they are the same as absent."""
-    return {
-        key: value
-        for key, value in body.items()
-        if value is not None
-        and value != ""
-        and not (
-            isinstance(value, dict) and key.endswith("Ref") and value.get("value") in (None, "")
-        )
-    }
+    kept: Document = {}
+    for key, value in body.items():
+        if value is None or value == "":
+            continue
+        if key.endswith("Ref") and isinstance(value, dict) and value.get("value") in (None, ""):
+            continue
+        kept[key] = given(value) if key.endswith(("Addr", "Email")) else value
+    return kept
 
 
-def reference(books: Books, entity: Entity, value: Any, element: str) -> Document:  # noqa: ANN401
+def reference(books: Books, entity: Entity, value: object, element: str) -> Document:
     """A reference to a live, active record with its present name.
 
     Raises: QboError 2500 for an unknown id, 610 for an inactive record.
@@ -192,7 +190,7 @@ class Composer:
         self.result.subtotal += amount
         return self._numbered(line, amount, "SalesItemLineDetail", kept)
 
-    def _item(self, ref: Any) -> tuple[Document, Document | None]:  # noqa: ANN401 - client's JSON
+    def _item(self, ref: object) -> tuple[Document, Document | None]:
         named = reference(self.books, ITEM, ref, "Line.SalesItemLineDetail.ItemRef")
         item = self.books.table(ITEM).rows[named["value"]].document
         if item["Type"] in {"Category", "Group"}:
@@ -329,7 +327,7 @@ def compose(books: Books, entity: Entity, body: Document, current: Document | No
         made["GlobalTaxCalculation"] = calculation
         made["TxnTaxDetail"] = _tax_by_line(books, lines, taxed=calculation != "NotApplicable")
     else:
-        made["TxnTaxDetail"] = _sales_tax(books, body, lines, made["ApplyTaxAfterDiscount"])
+        made["TxnTaxDetail"] = _sales_tax(books, body, lines)
     tax = decimal_of(made["TxnTaxDetail"]["TotalTax"], "TotalTax")
     made["TotalAmt"] = lines.subtotal + lines.extras - lines.discount + tax
     if made["TotalAmt"] < 0:
@@ -349,7 +347,7 @@ def ordered(document: Document) -> Document:
     )
 
 
-def calendar_date(value: Any, element: str) -> date:  # noqa: ANN401 - whatever a client sent
+def calendar_date(value: object, element: str) -> date:
     """Read a date; a date-time's first ten characters count.
 
     Raises: QboError 2040.
@@ -426,7 +424,7 @@ def _drawer(entity: Entity, body: Document) -> Document:
     return {"DepositToAccountRef": {"value": account, "name": name}}
 
 
-def _sales_tax(books: Books, body: Document, lines: Composed, after: Any) -> Document:  # noqa: ANN401
+def _sales_tax(books: Books, body: Document, lines: Composed) -> Document:
     sent = given(body.get("TxnTaxDetail") or {})
     code_id = str((sent.get("TxnTaxCodeRef") or {}).get("value", ""))
     code = books.profile.tax_code(code_id) if code_id else None
@@ -435,7 +433,7 @@ def _sales_tax(books: Books, body: Document, lines: Composed, after: Any) -> Doc
             raise faults.invalid_reference("TxnTaxDetail.TxnTaxCodeRef", code_id)
         return {"TotalTax": cents(decimal_of(sent.get("TotalTax", 0), "TxnTaxDetail.TotalTax"))}
     base = lines.taxable.get("TAX", Decimal(0))
-    if after and lines.subtotal:
+    if body.get("ApplyTaxAfterDiscount") and lines.subtotal:
         base -= cents(lines.discount * base / lines.subtotal)
     base += lines.taxable_extras.get("TAX", Decimal(0))
     line = _tax_line(code, base)

@@ -1,6 +1,6 @@
 """Behaviours of QuickBooks Online that a test can turn on, off or up.
 
-Law: with the defaults the sandbox does what the service does on a good day; each trap is one switch.
+Law: with the defaults the sandbox does what the service does on a good day; each trap is a switch.
 """
 
 from typing import Literal

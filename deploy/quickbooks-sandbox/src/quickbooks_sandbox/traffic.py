@@ -6,7 +6,7 @@ Law: no token and no request body is logged, only the query statement; the log i
 import re
 from collections import Counter, deque
 from dataclasses import asdict, dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -71,25 +71,14 @@ class Log:
         self.counters: Counter[str] = Counter()
         self.number = 0
 
-    def add(self, call: Call, at: str, status: int, ms: float, tid: str, disturbed: str) -> None:
-        """Write one line."""
+    def add(self, call: Call, **outcome: Any) -> None:  # noqa: ANN401 - the rest of an Entry
+        """Write one line; `outcome` is what an `Entry` has beside the number and the call."""
         self.number += 1
+        status = outcome["status"]
         self.counters.update(("total", f"operation:{call.operation}", f"status:{status}"))
         if call.entity:
             self.counters[f"{call.operation}:{call.entity}"] += 1
-        details = {k: v for k, v in asdict(call).items() if k not in {"method", "path"}}
-        entry = Entry(
-            number=self.number,
-            at=at,
-            method=call.method,
-            path=call.path,
-            status=status,
-            milliseconds=round(ms, 3),
-            intuit_tid=tid,
-            disturbed=disturbed,
-            **details,
-        )
-        self.entries.append(entry)
+        self.entries.append(Entry(number=self.number, **asdict(call), **outcome))
 
     def since(self, number: int) -> list[Document]:
         """The lines after that one, oldest first."""

@@ -4,6 +4,7 @@ Law: a number that came in as `26.82` leaves as `26.82`; amounts are Decimal in 
 """
 
 import json
+from collections.abc import Callable
 from decimal import Decimal
 from json.encoder import encode_basestring_ascii
 from typing import Any
@@ -24,25 +25,10 @@ def encode(value: object) -> str:
 
     Raises: TypeError for anything that JSON does not know.
     """
-    match value:
-        case str():
-            return encode_basestring_ascii(value)
-        case None:
-            return "null"
-        case bool():
-            return "true" if value else "false"
-        case int():
-            return str(value)
-        case Decimal():
-            return number(value)
-        case dict():
-            pairs = (
-                f"{encode_basestring_ascii(key)}:{encode(item)}" for key, item in value.items()
-            )
-            return "{" + ",".join(pairs) + "}"
-        case list() | tuple():
-            return "[" + ",".join(map(encode, value)) + "]"
-    raise TypeError(f"{type(value).__name__} is not JSON")
+    writer = _WRITERS.get(type(value))
+    if writer is None:
+        raise TypeError(f"{type(value).__name__} is not JSON")
+    return writer(value)
 
 
 def number(value: Decimal) -> str:
@@ -65,3 +51,24 @@ def plain(value: object) -> object:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _object(value: Document) -> str:
+    pairs = [f"{encode_basestring_ascii(key)}:{encode(item)}" for key, item in value.items()]
+    return "{" + ",".join(pairs) + "}"
+
+
+def _array(value: list[Any] | tuple[Any, ...]) -> str:
+    return "[" + ",".join([encode(item) for item in value]) + "]"
+
+
+_WRITERS: dict[type, Callable[[Any], str]] = {
+    str: encode_basestring_ascii,
+    dict: _object,
+    Decimal: number,
+    list: _array,
+    tuple: _array,
+    int: str,
+    bool: {True: "true", False: "false"}.__getitem__,
+    type(None): {None: "null"}.__getitem__,
+}
