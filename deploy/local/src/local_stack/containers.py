@@ -1,7 +1,7 @@
 """Kafka and Postgres from containers, for test runs on machines that have Docker."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -27,10 +27,7 @@ def kafka_container() -> Iterator[str]:
     """
     port = ports.free_port(set())
     address = f"{ports.HOST}:{port}"
-    container = DockerContainer(KAFKA_IMAGE).with_bind_ports(port, _on_loopback(port))
-    for name, value in _kafka_environment(address, port).items():
-        container = container.with_env(name, value)
-    with _started(container) as started:
+    with _started(KAFKA_IMAGE, (port, port), _kafka_environment(address, port)) as started:
         kafka.wait_until_ready(_server("Kafka", started), address)
         yield address
 
@@ -39,13 +36,9 @@ def kafka_container() -> Iterator[str]:
 def postgres_container() -> Iterator[str]:
     """A server in a container; yields its URL."""
     password, port = secrets.token_hex(16), ports.free_port(set())
-    container = (
-        DockerContainer(POSTGRES_IMAGE)
-        .with_bind_ports(POSTGRES_PORT, _on_loopback(port))
-        .with_env("POSTGRES_PASSWORD", password)
-        .with_command("postgres -c max_connections=200 -c fsync=off")
-    )
-    with _started(container) as started:
+    environment = {"POSTGRES_PASSWORD": password}
+    command = "postgres -c max_connections=200 -c fsync=off"
+    with _started(POSTGRES_IMAGE, (POSTGRES_PORT, port), environment, command) as started:
         url = (
             f"postgresql://{postgres.USER}:{password}@{ports.HOST}:{port}/postgres?sslmode=disable"
         )
@@ -53,13 +46,19 @@ def postgres_container() -> Iterator[str]:
         yield url
 
 
-def _on_loopback(port: int) -> Any:  # noqa: ANN401  (Docker takes the pair, its typing does not)
-    return (ports.HOST, port)
-
-
 @contextmanager
-def _started(container: DockerContainer) -> Iterator[DockerContainer]:
+def _started(
+    image: str, port: tuple[int, int], environment: Mapping[str, str], command: str = ""
+) -> Iterator[DockerContainer]:
+    """A container whose first port is the second one on the loopback address of the host."""
+    inside, outside = port
+    on_loopback: Any = (ports.HOST, outside)  # Docker takes the pair, its typing does not
     try:
+        container = DockerContainer(image).with_bind_ports(inside, on_loopback)
+        if command:
+            container = container.with_command(command)
+        for name, value in environment.items():
+            container = container.with_env(name, value)
         container.start()
     except DockerException as error:
         raise StackError(

@@ -81,7 +81,7 @@ def launch(data_dir: Path, on_progress: Progress = silent) -> tuple[ManagedProce
     if not (home / STORAGE / "meta.properties").exists():
         _format(home, jars)
     command = [_java(), "-Xms128m", "-Xmx384m", *_JVM, "kafka.Kafka", PROPERTIES]
-    process = spawn("kafka", command, log=log, env={"CLASSPATH": jars}, cwd=home)
+    process = spawn("kafka", command, log=log, env=_environment(jars), cwd=home)
     return process, f"{ports.HOST}:{chosen['kafka']}"
 
 
@@ -113,7 +113,7 @@ def tool(
         capture_output=True,
         timeout=timeout_seconds,
         check=False,
-        env={"CLASSPATH": class_path()},
+        env=_environment(class_path()),
     )
 
 
@@ -137,6 +137,11 @@ def _java() -> Path:
     return Path(JAVA)
 
 
+def _environment(jars: str) -> dict[str, str]:
+    """Java's environment; without a UTF-8 locale it cannot open every folder."""
+    return {"CLASSPATH": jars, "LC_ALL": "C.UTF-8"}
+
+
 def _format(home: Path, jars: str) -> None:
     cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
     done = subprocess.run(  # noqa: S603  (Kafka's own tool)
@@ -144,7 +149,7 @@ def _format(home: Path, jars: str) -> None:
             *[str(_java()), *_JVM, *_TOOL_JVM, "kafka.tools.StorageTool"],
             *["format", "-t", cluster_id, "-c", PROPERTIES],
         ],
-        env={"CLASSPATH": jars},
+        env=_environment(jars),
         cwd=home,
         text=True,
         capture_output=True,
