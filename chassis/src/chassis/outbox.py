@@ -188,7 +188,7 @@ class Relay:
                 "key": row["message_key"],
                 "value": row["payload"],
                 "timestamp": None,
-                "headers": self._headers(row),
+                "headers": list(self._headers(row)),
             }
             if batch.append(**message) is None:
                 acknowledgements.append(
