@@ -14,6 +14,7 @@ from bisect import insort
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from typing import Literal
 
 from inventory.domain.money import ZERO, to_cents, weighted_average
@@ -62,7 +63,7 @@ class Allocation:
     unit_cost: Decimal
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Line:
     """What one sale line took. `short` of it was missing, `open` of that still is."""
 
@@ -75,7 +76,7 @@ class Line:
     average: Decimal = ZERO
     uncosted: bool = False
 
-    @property
+    @cached_property
     def cost(self) -> Decimal:
         """What the line cost, rounded once."""
         return to_cents(
@@ -84,7 +85,7 @@ class Line:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Sale:
     """What a sale took at its applied revision; `order` is when it was first recorded."""
 
@@ -96,7 +97,7 @@ class Sale:
     order: int
     lines: tuple[Line, ...]
 
-    @property
+    @cached_property
     def cost(self) -> Decimal:
         """The sum of the line costs."""
         return sum((line.cost for line in self.lines), ZERO)
