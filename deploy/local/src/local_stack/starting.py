@@ -143,7 +143,7 @@ class Start:
         ]
         process = self._spawn(SANDBOX, command, {})
         url = f"http://{ports.HOST}:{port}"
-        wait_until(lambda: _answer(url) is not None, process.server)
+        wait_until(lambda: _answer(f"{url}/health/ready") == httpx.codes.OK, process.server)
         self._state.set_address("QUICKBOOKS_SANDBOX_URL", url)
         self._on_progress(f"the QuickBooks sandbox is ready on {url}")
         return url
