@@ -220,12 +220,17 @@ def _remove_stale_pid_file(home: Path) -> None:
     if not file.exists():
         return
     pid = int(file.read_text("utf-8").split()[0])
-    try:
-        if psutil.Process(pid).name() == "postgres":
-            raise StackError(
-                f"Another Postgres (pid {pid}) uses {home}. Stop that stack first"
-                " (`salesync down`), or name another folder with --data."
-            )
-    except psutil.NoSuchProcess:
-        pass
+    if _name(pid) == "postgres":
+        raise StackError(
+            f"Another Postgres (pid {pid}) uses {home}. Stop that stack first"
+            " (`salesync down`), or name another folder with --data."
+        )
     file.unlink()
+
+
+def _name(pid: int) -> str | None:
+    """What a process is called; None if it has ended meanwhile."""
+    try:
+        return psutil.Process(pid).name()
+    except psutil.NoSuchProcess:
+        return None
