@@ -231,6 +231,6 @@ def _remove_stale_pid_file(home: Path) -> None:
 def _name(pid: int) -> str | None:
     """What a process is called; None if it has ended meanwhile."""
     try:
-        return psutil.Process(pid).name()
+        return str(psutil.Process(pid).name())
     except psutil.NoSuchProcess:
         return None
