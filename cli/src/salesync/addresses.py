@@ -24,7 +24,13 @@ def address(name: str, data: Path) -> str:
     given = os.environ.get(name)
     if given:
         return given
-    known = environment(data)
+    try:
+        known = environment(data)
+    except StackError:
+        raise StackError(
+            f"{name} is not set, and no system is running in {data}. Set {name} to use a system"
+            f" elsewhere, or start one here with `salesync up --data {data}`."
+        ) from None
     if name not in known:
         raise StackError(
             f"{name} is not known: the system in {data} does not run that part. Set {name} in the"
