@@ -1,0 +1,1 @@
+"""Pulls sales documents from accounting systems and publishes them normalised."""

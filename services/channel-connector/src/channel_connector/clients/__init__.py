@@ -1,0 +1,1 @@
+"""Remote systems, one package each."""

@@ -1,0 +1,143 @@
+"""What the core needs from an accounting system, and how that may fail.
+
+The law of this module: it names no accounting system. An adapter gives documents by pages with an
+opaque position to go on from; everything that can go wrong is a `SourceError` with one of four
+reasons.
+"""
+
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any, Literal, Protocol
+
+from channel_connector.domain.documents import (
+    Document,
+    DocumentKey,
+    Failure,
+    Item,
+    Kind,
+    NormalisedDocument,
+)
+
+Position = dict[str, Any]
+Reason = Literal["connection-unavailable", "needs-reconnect", "rate-limited", "upstream-error"]
+
+
+class SourceError(Exception):
+    """Reading cannot go on; `reason` is for programs, the text for people. It holds no secret."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class InvalidGrantError(Exception):
+    """The token endpoint refused a refresh token; not always final."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequest:
+    """What to read: everything since the initial date, or what changed since the cursor."""
+
+    kinds: tuple[Kind, ...]
+    initial_date: date
+    changed_since: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What one step of reading brought; after it is stored, reading can go on from `position`.
+
+    `source_time` is the source's clock when reading began. `deleted` are reported, not confirmed.
+    For the kinds in `compare`, deletions could not be asked for: known ids must be compared.
+    """
+
+    position: Position
+    source_time: datetime
+    documents: Sequence[Document] = ()
+    deleted: Sequence[DocumentKey] = ()
+    items: Sequence[Item] = ()
+    compare: Sequence[Kind] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """What is known of the company behind a connection."""
+
+    name: str | None
+    home_currency: str | None
+    time_zone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What the token endpoint answered."""
+
+    access_token: str
+    expires_in_seconds: int
+    refresh_token: str
+
+    def __repr__(self) -> str:
+        return "Tokens(…)"
+
+
+class TokenEndpoint(Protocol):
+    """Where refresh tokens become access tokens."""
+
+    async def refresh(self, refresh_token: str) -> Tokens:
+        """Use a refresh token; the answer's refresh token replaces it.
+
+        Raises:
+            InvalidGrantError: it was refused.
+            SourceError: no answer that can be used.
+        """
+
+
+class TokenSource(Protocol):
+    """Gives one connection's access token."""
+
+    async def current(self) -> str:
+        """A token that should be good for the next minute.
+
+        Raises:
+            SourceError: the connection is gone or must be connected again.
+        """
+
+    async def renew(self, rejected: str) -> str:
+        """Another token than the one that was refused.
+
+        Raises:
+            SourceError: as `current`.
+        """
+
+
+class AccountingSystem(Protocol):
+    """One company's books.
+
+    Every method but `normalise` calls out, and raises SourceError when that fails for good.
+    """
+
+    @property
+    def http_calls(self) -> int:
+        """Requests sent so far."""
+
+    def read(self, request: ReadRequest, position: Position | None) -> AsyncIterator[Page]:
+        """Read page by page, from `position` if given, until everything was given."""
+
+    async def find(self, key: DocumentKey) -> Document | None:
+        """The document as it is now, or None if it exists no more."""
+
+    async def existing(self, kind: Kind, external_ids: Collection[str]) -> set[str]:
+        """Those of the ids that exist."""
+
+    async def items(self, external_ids: Collection[str]) -> list[Item]:
+        """The items with these ids; unknown ones are left out."""
+
+    async def company(self) -> Company:
+        """Whose books these are."""
+
+    def normalise(
+        self, document: Document, home_currency: str | None
+    ) -> NormalisedDocument | Failure:
+        """A stored document in our words; pure."""

@@ -1,0 +1,279 @@
+"""The second half of a run: publish what was read, in the order of the books.
+
+The laws of this module: everything leaves through the outbox, in chunks, each in the transaction
+that notes how far the run is; a run that is taken over goes on after the last chunk and
+publishes nothing twice; the cursor moves in the transaction of the last message.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+from pydantic import ValidationError
+
+from channel_connector import store
+from channel_connector.domain.channels import Channel, Connection
+from channel_connector.domain.documents import (
+    Document,
+    Failure,
+    ItemsById,
+    NormalisedDocument,
+)
+from channel_connector.messages import (
+    SOURCE,
+    TEXT_LENGTH_MAX,
+    TRANSACTIONS_TOPIC,
+    event,
+    transaction_captured,
+)
+from channel_connector.provider import AccountingSystem, SourceError
+from channel_connector.reading import as_deleted
+from channel_connector.store import Numbered, Run, Settlement
+from chassis import outbox
+from chassis.messages import Outgoing, outgoing
+from contracts.channels import (
+    KindCounts,
+    SyncFailed,
+    SyncStarted,
+    TransactionError,
+    TransactionsPublished,
+)
+
+CHUNK_DOCUMENTS = 500
+CHUNK_PAYLOAD_BYTES_MAX = 16_777_216
+OVERLAP = timedelta(minutes=5)
+"""How far each cursor reaches back: what a query may not show yet comes with the next run."""
+FAILURES_MAX = 2_000
+FAILURE_TEXT_LENGTH_MAX = 300
+
+
+async def plan(pool: asyncpg.Pool, run: Run, channel: Channel, http_calls: int) -> int:
+    """Fix what is published and its order, and announce that it begins; returns how many.
+
+    Raises:
+        LeaseLostError: another process has the run.
+    """
+    assert channel.initial_sync_date is not None  # noqa: S101  (a constraint of the table)
+    started = SyncStarted(
+        business_id=run.business_id,
+        channel_id=run.channel_id,
+        sync_id=run.sync_id,
+        started_at=run.started_at,
+        requested_by=run.requested_by,
+    )
+    async with pool.acquire() as session, session.transaction():
+        to_publish, _ = await store.plan_publication(
+            session, run, channel.initial_sync_date, http_calls
+        )
+        await outbox.append(session, [event(run.channel_id, started, identity=run.sync_id)])
+    return to_publish
+
+
+async def publish_everything(
+    pool: asyncpg.Pool,
+    run: Run,
+    connection: Connection,
+    system: AccountingSystem,
+    *,
+    from_sequence: int,
+) -> None:
+    """Publish the chosen documents from a place on.
+
+    Raises:
+        SourceError: items cannot be read.
+        LeaseLostError: another process has the run.
+    """
+    while True:
+        chunk = await store.list_to_publish(pool, run.sync_id, from_sequence, CHUNK_DOCUMENTS)
+        if not chunk:
+            return
+        chunk = _bounded(chunk)
+        normalised = await _normalise(pool, run, connection, system, chunk)
+        items = await _items(pool, connection, system, [n for _, n in normalised])
+        messages, settlements = _outcomes(run, connection, items, normalised)
+        from_sequence = chunk[-1].sequence + 1
+        async with pool.acquire() as session, session.transaction():
+            await store.save_settlements(session, run, settlements, from_sequence)
+            await outbox.append(session, messages)
+
+
+def _bounded(chunk: Sequence[Numbered]) -> list[Numbered]:
+    """As many documents as fit into memory's share; at least one."""
+    size = 0
+    kept: list[Numbered] = []
+    for numbered in chunk:
+        size += len(numbered.document.payload)
+        if kept and size > CHUNK_PAYLOAD_BYTES_MAX:
+            break
+        kept.append(numbered)
+    return kept
+
+
+_Normalised = tuple[Numbered, NormalisedDocument | Failure]
+
+
+async def _normalise(
+    pool: asyncpg.Pool,
+    run: Run,
+    connection: Connection,
+    system: AccountingSystem,
+    chunk: Sequence[Numbered],
+) -> list[_Normalised]:
+    """Each document in our words; a deletion carries what was last published of it."""
+    deleted = [n.document.key for n in chunk if n.document.status == "deleted"]
+    last = await store.list_last_payloads(pool, run.channel_id, deleted) if deleted else {}
+    outcome: list[_Normalised] = []
+    for numbered in chunk:
+        document: Document = numbered.document
+        if document.status == "deleted":
+            document = as_deleted(last[document.key], document)
+        outcome.append((numbered, system.normalise(document, connection.home_currency)))
+    return outcome
+
+
+async def _items(
+    pool: asyncpg.Pool,
+    connection: Connection,
+    system: AccountingSystem,
+    documents: Sequence[NormalisedDocument | Failure],
+) -> ItemsById:
+    """The items of the lines: those known, and the others read and remembered."""
+    wanted = {
+        line.item_id
+        for document in documents
+        if isinstance(document, NormalisedDocument)
+        for line in document.lines
+        if line.item_id is not None
+    }
+    if not wanted:
+        return {}
+    key = (connection.business_id, connection.connection_id)
+    known = await store.list_items(pool, key, wanted)
+    if missing := wanted - known.keys():
+        found = await system.items(missing)
+        await store.save_items(pool, key, found)
+        known |= {item.external_id: item for item in found}
+    return known
+
+
+def _outcomes(
+    run: Run, connection: Connection, items: ItemsById, normalised: Sequence[_Normalised]
+) -> tuple[list[Outgoing], list[Settlement]]:
+    """Messages for what can be published, and what became of each version."""
+    messages: list[Outgoing] = []
+    settlements: list[Settlement] = []
+    for numbered, outcome in normalised:
+        key, version = numbered.document.key, numbered.document.version
+        if isinstance(outcome, NormalisedDocument):
+            try:
+                message = transaction_captured(
+                    outcome, run=run, connection=connection, sequence=numbered.sequence, items=items
+                )
+            except ValidationError as error:
+                outcome = _out_of_range(error)  # noqa: PLW2901  (the outcome is a failure after all)
+            else:
+                identity = f"{run.channel_id}/{key.kind}/{key.external_id}/{version}"
+                messages.append(
+                    outgoing(
+                        TRANSACTIONS_TOPIC,
+                        run.channel_id,
+                        message,
+                        source=SOURCE,
+                        identity=identity,
+                    )
+                )
+                settlements.append(Settlement(key, version, content_hash=message.content_hash))
+                continue
+        settlements.append(
+            Settlement(
+                key,
+                version,
+                failure_code=outcome.code,
+                failure_message=outcome.message[:FAILURE_TEXT_LENGTH_MAX],
+                failure_hint=outcome.hint,
+                number=outcome.number,
+            )
+        )
+    return messages, settlements
+
+
+def _out_of_range(error: ValidationError) -> Failure:
+    """A value that no message may carry, named by its field and never shown."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return Failure(
+        "document-invalid",
+        f"`{place}` of the document is out of range: {first['msg']}.",
+        "Correct the document in the accounting system; the next sync tries it anew.",
+    )
+
+
+async def complete(
+    pool: asyncpg.Pool, run: Run, system: AccountingSystem, source_time: datetime
+) -> None:
+    """Say what was published, end the run and move the cursor.
+
+    Raises:
+        LeaseLostError: another process has the run.
+    """
+    async with pool.acquire() as session, session.transaction():
+        counts = await store.list_counts(session, run.sync_id)
+        failures = await store.list_failures(session, run.sync_id, FAILURES_MAX)
+        message = TransactionsPublished(
+            business_id=run.business_id,
+            channel_id=run.channel_id,
+            sync_id=run.sync_id,
+            started_at=run.started_at,
+            published=sum(published for published, _ in counts.values()),
+            unchanged=sum(unchanged for _, unchanged in counts.values()),
+            by_kind={
+                kind: KindCounts(published=published, unchanged=unchanged)
+                for kind, (published, unchanged) in counts.items()
+            },
+            failed=[
+                TransactionError(
+                    kind=row["kind"],
+                    external_id=row["external_id"],
+                    number=row["number"],
+                    code=row["failure_code"],
+                    message=row["failure_message"],
+                    hint=row["failure_hint"],
+                )
+                for row in failures
+            ],
+            http_calls=run.http_calls + system.http_calls,
+        )
+        await store.complete_run(
+            session,
+            run,
+            source_time - OVERLAP,
+            datetime.now(UTC),
+            http_calls=run.http_calls + system.http_calls,
+        )
+        await outbox.append(session, [event(run.channel_id, message, identity=run.sync_id)])
+
+
+async def fail(pool: asyncpg.Pool, run: Run, error: SourceError, http_calls: int) -> None:
+    """End a run that cannot go on, and say why; the cursor stays.
+
+    Raises:
+        LeaseLostError: another process has the run.
+    """
+    detail = error.detail[:TEXT_LENGTH_MAX]
+    message = SyncFailed(
+        business_id=run.business_id,
+        channel_id=run.channel_id,
+        sync_id=run.sync_id,
+        reason=error.reason,
+        detail=detail,
+    )
+    async with pool.acquire() as session, session.transaction():
+        await store.fail_run(
+            session,
+            run,
+            reason=error.reason,
+            detail=detail,
+            http_calls=http_calls,
+            now=datetime.now(UTC),
+        )
+        await outbox.append(session, [event(run.channel_id, message, identity=run.sync_id)])

@@ -1,0 +1,204 @@
+"""The connector on a real Postgres, against the sandbox in a process of its own."""
+
+import base64
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+from pydantic import SecretStr
+
+import channel_connector
+from channel_connector import connections
+from channel_connector.app import PROVIDER
+from channel_connector.clients.quickbooks.client import Limits, QuickBooksClient, Retries
+from channel_connector.clients.quickbooks.oauth import IntuitTokens
+from channel_connector.clients.quickbooks.system import QuickBooksCompany
+from channel_connector.domain.channels import Connection
+from channel_connector.handlers import on_commands
+from channel_connector.messages import COMMANDS_TOPIC, SERVICE
+from channel_connector.tokens import ConnectionTokens
+from channel_connector.vault import Vault
+from channel_connector.worker import Worker
+from chassis.testing import Databases, Driver, Published, databases, fresh_pool, stack
+from quickbooks_sandbox.testing import REALM, REFRESH_TOKEN, SandboxClient, run_sandbox
+
+__all__ = ["databases", "stack"]
+
+MIGRATIONS = Path(channel_connector.__file__).parent / "sql" / "migrations"
+KEYS = f"k1:{base64.b64encode(b'1' * 32).decode()}"
+BUSINESS = "acme"
+CHANNEL = "channel-1"
+CONNECTION = "connection-1"
+INITIAL_DATE = "2026-01-01"
+
+
+@pytest.fixture(scope="session")
+def sandbox_process() -> Iterator[SandboxClient]:
+    with run_sandbox() as client:
+        yield client
+
+
+@pytest.fixture
+def sandbox(sandbox_process: SandboxClient) -> SandboxClient:
+    """The sandbox, as new."""
+    sandbox_process.reset()
+    return sandbox_process
+
+
+@pytest.fixture
+async def pool(databases: Databases) -> AsyncIterator[asyncpg.Pool]:
+    async with fresh_pool(databases, MIGRATIONS) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def driver(pool: asyncpg.Pool) -> Driver:
+    """The use cases without HTTP to anyone."""
+    return Driver(pool, [on_commands], group=SERVICE)
+
+
+class FastLimits(Limits):
+    """No pace: the suites do not wait for Intuit's limits."""
+
+    async def wait(self) -> None:
+        return
+
+
+@dataclass
+class Connector:
+    """The whole connector but Kafka."""
+
+    pool: asyncpg.Pool
+    driver: Driver
+    http: httpx.AsyncClient
+    sandbox: SandboxClient
+    vault: Vault = field(default_factory=lambda: Vault(KEYS))
+    page_rows: int = 1_000
+    cdc_objects_max: int = 1_000
+    syncs: int = 0
+
+    def system_of(self, connection: Connection) -> QuickBooksCompany:
+        client = QuickBooksClient(
+            self.http,
+            api_url=self.sandbox.url,
+            realm_id=connection.realm_id,
+            tokens=self.tokens_of(connection),
+            limits=FastLimits(),
+            retries=Retries(attempts=3, wait_first_seconds=0.01, jitter_seconds=0.01),
+        )
+        return QuickBooksCompany(
+            client, page_rows=self.page_rows, cdc_objects_max=self.cdc_objects_max
+        )
+
+    def tokens_of(self, connection: Connection) -> ConnectionTokens:
+        return ConnectionTokens(
+            self.pool,
+            self.vault,
+            IntuitTokens(
+                self.http, self.sandbox.url, "sandbox-client", SecretStr("sandbox-secret")
+            ),
+            business_id=connection.business_id,
+            connection_id=connection.connection_id,
+            second_try_seconds=0.01,
+        )
+
+    @property
+    def worker(self) -> Worker:
+        return Worker(self.pool, self.system_of)
+
+    async def connect(self, **settings: object) -> None:
+        """Enable the business, add the connection, connect the channel."""
+        await self.add_connection()
+        await self.driver.apply(
+            COMMANDS_TOPIC,
+            {"type": "enable-sales-tracking", "business_id": BUSINESS},
+            {
+                "type": "connect-channel",
+                "business_id": BUSINESS,
+                "connection_id": CONNECTION,
+                "channel_type": "accounting",
+                "initial_sync_date": INITIAL_DATE,
+                "channel_id": CHANNEL,
+                "settings": settings,
+            },
+        )
+
+    async def add_connection(self, refresh_token: str = REFRESH_TOKEN) -> Connection:
+        return await connections.add_connection(
+            self.pool,
+            self.vault,
+            provider=PROVIDER,
+            business_id=BUSINESS,
+            realm_id=REALM,
+            refresh_token=refresh_token,
+            connection_id=CONNECTION,
+        )
+
+    async def request_sync(self) -> str:
+        self.syncs += 1
+        sync_id = f"sync-{self.syncs}"
+        published = await self.driver.apply(
+            COMMANDS_TOPIC,
+            {
+                "type": "sync-requested",
+                "business_id": BUSINESS,
+                "channel_id": CHANNEL,
+                "sync_id": sync_id,
+            },
+        )
+        assert published == []
+        return sync_id
+
+    async def sync(self) -> "Outcome":
+        """A whole sync: what it published."""
+        sync_id = await self.request_sync()
+        assert await self.worker.work_once()
+        return Outcome(sync_id, await self.driver.take_outbox())
+
+    async def cursor(self) -> datetime | None:
+        """Up to when the channel is synced."""
+        cursor: datetime | None = await self.pool.fetchval(
+            "select cursor_at from channels where channel_id = $1", CHANNEL
+        )
+        return cursor
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a sync published."""
+
+    sync_id: str
+    published: list[Published]
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [p.body for p in self.published if p.type == kind]
+
+    @property
+    def captured(self) -> list[dict[str, Any]]:
+        return self.of("transaction-captured")
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        (summary,) = self.of("transactions-published")
+        return summary
+
+    @property
+    def failure(self) -> dict[str, Any]:
+        (failure,) = self.of("sync-failed")
+        return failure
+
+    def ids(self) -> list[tuple[str, str, int, str]]:
+        return [(c["kind"], c["external_id"], c["version"], c["status"]) for c in self.captured]
+
+
+@pytest.fixture
+async def connector(
+    pool: asyncpg.Pool, driver: Driver, sandbox: SandboxClient
+) -> AsyncIterator[Connector]:
+    async with httpx.AsyncClient(trust_env=False) as http:
+        yield Connector(pool, driver, http, sandbox)
