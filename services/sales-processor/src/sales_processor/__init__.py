@@ -1,0 +1,1 @@
+"""The sales-processor: captured transactions become sales with their true margins."""

@@ -1,0 +1,1 @@
+"""The rules of sales as functions over frozen values: no I/O, no clock."""

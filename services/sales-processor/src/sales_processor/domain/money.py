@@ -1,0 +1,45 @@
+"""Exact money: products are computed in full and rounded once, half up, to the cent."""
+
+from decimal import ROUND_HALF_UP, Context, Decimal
+
+ZERO = Decimal(0)
+CENT = Decimal("0.01")
+HUNDRED = Decimal(100)
+MONEY_LIMIT = Decimal(10) ** 13
+"""Home currency; a sale must stay below it, in sum of its lines' absolute revenues."""
+
+_EXACT = Context(prec=80, rounding=ROUND_HALF_UP)
+
+
+def to_cents(amount: Decimal) -> Decimal:
+    """An amount rounded half up (away from zero) to the cent."""
+    return amount.quantize(CENT, context=_EXACT)
+
+
+def line_revenue(amount: Decimal, discount: Decimal, rate: Decimal | None) -> Decimal:
+    """Home-currency revenue of a line: net amount less its discount share, times the rate.
+
+    Without a rate the document is in home currency.
+    """
+    net = _EXACT.subtract(amount, discount) if discount else amount
+    return to_cents(net if rate is None else _EXACT.multiply(net, rate))
+
+
+def price_of(quantity: Decimal, unit_price: Decimal) -> Decimal:
+    """What a quantity costs at a unit price, to the cent."""
+    return to_cents(_EXACT.multiply(quantity, unit_price))
+
+
+def total(amounts: list[Decimal]) -> Decimal:
+    """The exact sum."""
+    result = ZERO
+    for amount in amounts:
+        result = _EXACT.add(result, amount)
+    return result
+
+
+def margin_percent(revenue: Decimal, cost: Decimal) -> Decimal | None:
+    """Margin as a percentage of revenue, to 2 places; None where there is no revenue."""
+    if not revenue:
+        return None
+    return to_cents(_EXACT.divide(_EXACT.multiply(revenue - cost, HUNDRED), revenue))

@@ -1,0 +1,480 @@
+-- name: lock_links_shared(business_ids)
+-- Keep the item links of these businesses as they are while documents are matched to them.
+select pg_advisory_xact_lock_shared(1, hashtext(business_id))
+from unnest(:business_ids::text[]) as business_id
+order by business_id;
+
+-- name: lock_links(business_ids)
+-- Wait until no document is being matched to the item links of these businesses.
+select pg_advisory_xact_lock(1, hashtext(business_id))
+from unnest(:business_ids::text[]) as business_id
+order by business_id;
+
+-- name: save_channels(business_ids, channel_ids, channel_types, statuses, connection_ids, settings, instants)!
+-- Channels as described; an older description than the stored one changes nothing.
+insert into channels as stored (
+    business_id, channel_id, channel_type, status, connection_id, settings, changed_at
+)
+select business_id, channel_id, channel_type, status, connection_id, settings, changed_at
+from unnest(
+    :business_ids::text[], :channel_ids::text[], :channel_types::text[], :statuses::text[],
+    :connection_ids::text[], :settings::jsonb[], :instants::timestamptz[]
+) as changed (
+    business_id, channel_id, channel_type, status, connection_id, settings, changed_at
+)
+on conflict (business_id, channel_id) do update
+set channel_type = excluded.channel_type,
+    status = excluded.status,
+    connection_id = excluded.connection_id,
+    settings = excluded.settings,
+    changed_at = excluded.changed_at
+where stored.changed_at <= excluded.changed_at;
+
+-- name: save_products(business_ids, product_ids, names, skus, product_types, versions)
+-- Products as described, those only that are newer than what is stored; returns these.
+insert into products as stored (business_id, product_id, name, sku, product_type, version)
+select business_id, product_id, name, sku, product_type, version
+from unnest(
+    :business_ids::text[], :product_ids::text[], :names::text[], :skus::text[],
+    :product_types::text[], :versions::bigint[]
+) as changed (business_id, product_id, name, sku, product_type, version)
+order by business_id, product_id
+on conflict (business_id, product_id) do update
+set name = excluded.name,
+    sku = excluded.sku,
+    product_type = excluded.product_type,
+    version = excluded.version
+where stored.version < excluded.version
+returning business_id, product_id;
+
+-- name: delete_links(business_ids, product_ids, connection_ids, item_external_ids)!
+-- Links of these products (the first pair of lists, product by product) that they no longer have.
+delete from item_links as stored
+using (
+    select distinct business_id, product_id
+    from unnest(:business_ids::text[], :product_ids::text[]) as changed (business_id, product_id)
+) as changed
+where stored.business_id = changed.business_id
+  and stored.product_id = changed.product_id
+  and not exists (
+      select
+      from unnest(
+          :business_ids::text[], :product_ids::text[], :connection_ids::text[],
+          :item_external_ids::text[]
+      ) as kept (business_id, product_id, connection_id, item_external_id)
+      where kept.business_id = stored.business_id
+        and kept.product_id = stored.product_id
+        and kept.connection_id = stored.connection_id
+        and kept.item_external_id = stored.item_external_id
+  );
+
+-- name: save_links(business_ids, connection_ids, item_external_ids, product_ids, instants)!
+-- Links that products have; one that is known keeps the time of its claim.
+insert into item_links (business_id, connection_id, item_external_id, product_id, claimed_at)
+select business_id, connection_id, item_external_id, product_id, claimed_at
+from unnest(
+    :business_ids::text[], :connection_ids::text[], :item_external_ids::text[],
+    :product_ids::text[], :instants::timestamptz[]
+) as changed (business_id, connection_id, item_external_id, product_id, claimed_at)
+on conflict (business_id, connection_id, item_external_id, product_id) do nothing;
+
+-- name: find_links(business_ids, connection_ids, item_external_ids)
+-- The products that these items are linked to; of two claims the newest.
+select distinct on (link.business_id, link.connection_id, link.item_external_id)
+    link.business_id, link.connection_id, link.item_external_id, product.product_id, product.name,
+    product.product_type
+from unnest(:business_ids::text[], :connection_ids::text[], :item_external_ids::text[])
+    as wanted (business_id, connection_id, item_external_id)
+join item_links as link using (business_id, connection_id, item_external_id)
+join products as product
+    on product.business_id = link.business_id and product.product_id = link.product_id
+order by link.business_id, link.connection_id, link.item_external_id, link.claimed_at desc,
+    link.product_id;
+
+-- name: find_products(business_ids, product_ids)
+-- These products.
+select product.business_id, product.product_id, product.name, product.product_type
+from unnest(:business_ids::text[], :product_ids::text[]) as wanted (business_id, product_id)
+join products as product using (business_id, product_id);
+
+-- name: list_healed_sales(business_ids, product_ids, limit)
+-- Waiting sales that lack an item which one of these products is now linked to, in the order of a
+-- sync, where the channel wants them tried again at once.
+select waiting.business_id, waiting.sale_id, waiting.channel_id
+from waiting_versions as waiting
+left join channels as channel using (business_id, channel_id)
+where (waiting.business_id, waiting.sale_id) in (
+    select missing.business_id, missing.sale_id
+    from unnest(:business_ids::text[], :product_ids::text[]) as changed (business_id, product_id)
+    join item_links as link using (business_id, product_id)
+    join missing_items as missing using (business_id, connection_id, item_external_id)
+)
+and coalesce((channel.settings ->> 'heal_on_link')::boolean, true)
+order by waiting.sale_date, waiting.created_at, length(waiting.order_id),
+    waiting.order_id collate "C", waiting.business_id, waiting.sale_id
+limit :limit;
+
+-- name: list_sales_to_retry(business_id, channel_id, token, limit)
+-- Waiting sales of a business or channel that this try has not reached, in the order of a sync.
+select business_id, sale_id, channel_id
+from waiting_versions
+where business_id = :business_id
+  and (:channel_id::text is null or channel_id = :channel_id)
+  and tried_by is distinct from :token::text
+order by sale_date, created_at, length(order_id), order_id collate "C", sale_id
+limit :limit;
+
+-- name: list_waiting(business_ids, sale_ids)
+-- What these sales wait with.
+select waiting.business_id, waiting.sale_id, waiting.version, waiting.document, waiting.content,
+    waiting.errors
+from unnest(:business_ids::text[], :sale_ids::text[]) as wanted (business_id, sale_id)
+join waiting_versions as waiting using (business_id, sale_id);
+
+-- name: lock_sales(business_ids, sale_ids)
+-- What is known of these sales, locked in the one order of sales.
+select sale.business_id, sale.sale_id, sale.channel_id, sale.source, sale.kind, sale.external_id,
+    sale.seen_version, sale.intent, sale.content_hash, sale.revision, sale.costed_revision,
+    sale.costing, sale.holds_goods, sale.update_waiting, sale.draft, sale.pending_sync_id,
+    sale.status, sale.version
+from unnest(:business_ids::text[], :sale_ids::text[]) as wanted (business_id, sale_id)
+join sales as sale using (business_id, sale_id)
+order by sale.business_id, sale.sale_id
+for update of sale;
+
+-- name: find_tombstones(business_ids, sale_ids)
+-- Voids of documents that were never seen.
+select tombstone.business_id, tombstone.sale_id, tombstone.version
+from unnest(:business_ids::text[], :sale_ids::text[]) as wanted (business_id, sale_id)
+join tombstones as tombstone using (business_id, sale_id);
+
+-- name: save_tombstones(business_ids, sale_ids, versions)!
+-- Remember voids of documents that were never seen.
+insert into tombstones (business_id, sale_id, version)
+select business_id, sale_id, version
+from unnest(:business_ids::text[], :sale_ids::text[], :versions::bigint[])
+    as void (business_id, sale_id, version)
+on conflict (business_id, sale_id) do update set version = excluded.version;
+
+-- name: delete_tombstones(business_ids, sale_ids)!
+-- Forget tombstones of documents that came to life.
+delete from tombstones
+using unnest(:business_ids::text[], :sale_ids::text[]) as gone (business_id, sale_id)
+where tombstones.business_id = gone.business_id and tombstones.sale_id = gone.sale_id;
+
+-- name: list_shown(business_ids, sale_ids)
+-- What is shown of these sales, without their lines.
+select sale.business_id, sale.sale_id, sale.version, sale.number, sale.customer_external_id,
+    sale.customer_name, sale.sale_date, sale.currency, sale.exchange_rate, sale.total_amount,
+    sale.tax_amount, sale.revenue, sale.cost, sale.notes, sale.sync_id, sale.void_reason
+from unnest(:business_ids::text[], :sale_ids::text[]) as wanted (business_id, sale_id)
+join sales as sale using (business_id, sale_id);
+
+-- name: list_lines(business_ids, sale_ids)
+-- The lines of what is shown of these sales.
+select line.business_id, line.sale_id, line.line_number, line.item_external_id, line.product_id,
+    line.product_name, line.description, line.quantity, line.unit_price, line.amount, line.discount,
+    line.revenue, line.cost, line.allocations, line.shortage, line.skipped_reason, line.flags
+from unnest(:business_ids::text[], :sale_ids::text[]) as wanted (business_id, sale_id)
+join sale_lines as line using (business_id, sale_id)
+order by line.business_id, line.sale_id, line.line_number;
+
+-- name: save_intake(business_ids, sale_ids, seen_versions, versions, intents, content_hashes, revisions, costed_revisions, holds_goods, updates_waiting, drafts, pending_sync_ids, statuses)!
+-- The newest intent of sales that are stored; an absent version leaves the shown one.
+update sales as stored
+set seen_version = taken.seen_version,
+    version = coalesce(taken.version, stored.version),
+    intent = taken.intent,
+    content_hash = taken.content_hash,
+    revision = taken.revision,
+    costed_revision = taken.costed_revision,
+    holds_goods = taken.holds_goods,
+    update_waiting = taken.update_waiting,
+    draft = taken.draft,
+    pending_sync_id = taken.pending_sync_id,
+    status = taken.status
+from unnest(
+    :business_ids::text[], :sale_ids::text[], :seen_versions::bigint[], :versions::bigint[],
+    :intents::text[], :content_hashes::text[], :revisions::bigint[], :costed_revisions::bigint[],
+    :holds_goods::boolean[], :updates_waiting::boolean[], :drafts::bytea[],
+    :pending_sync_ids::text[], :statuses::text[]
+) as taken (
+    business_id, sale_id, seen_version, version, intent, content_hash, revision, costed_revision,
+    holds_goods, update_waiting, draft, pending_sync_id, status
+)
+where stored.business_id = taken.business_id and stored.sale_id = taken.sale_id;
+
+-- name: save_headers(business_ids, sale_ids, numbers, customer_ids, customer_names, dates, currencies, rates, totals, taxes, sync_ids)!
+-- What is shown of waiting sales: the document that waits.
+update sales as stored
+set number = waiting.number,
+    customer_external_id = waiting.customer_external_id,
+    customer_name = waiting.customer_name,
+    sale_date = waiting.sale_date,
+    currency = waiting.currency,
+    exchange_rate = waiting.exchange_rate,
+    total_amount = waiting.total_amount,
+    tax_amount = waiting.tax_amount,
+    sync_id = waiting.sync_id
+from unnest(
+    :business_ids::text[], :sale_ids::text[], :numbers::text[], :customer_ids::text[],
+    :customer_names::text[], :dates::date[], :currencies::text[], :rates::numeric[],
+    :totals::numeric[], :taxes::numeric[], :sync_ids::text[]
+) as waiting (
+    business_id, sale_id, number, customer_external_id, customer_name, sale_date, currency,
+    exchange_rate, total_amount, tax_amount, sync_id
+)
+where stored.business_id = waiting.business_id and stored.sale_id = waiting.sale_id;
+
+-- name: save_costed(business_ids, sale_ids, costings, statuses, versions, numbers, customer_ids, customer_names, dates, currencies, rates, totals, taxes, revenues, costs, flags, notes, sync_ids, void_reasons, instant)!
+-- Show the content that has its cost now, and that nothing waits for inventory any more.
+update sales as stored
+set costed_revision = stored.revision,
+    costing = costed.costing,
+    draft = null,
+    pending_sync_id = null,
+    holds_goods = stored.holds_goods and costed.void_reason is null,
+    status = costed.status,
+    version = costed.version,
+    number = costed.number,
+    customer_external_id = costed.customer_external_id,
+    customer_name = costed.customer_name,
+    sale_date = costed.sale_date,
+    currency = costed.currency,
+    exchange_rate = costed.exchange_rate,
+    total_amount = costed.total_amount,
+    tax_amount = costed.tax_amount,
+    revenue = costed.revenue,
+    cost = costed.cost,
+    flags = coalesce(string_to_array(costed.flags, ' '), '{}'),
+    notes = costed.notes,
+    sync_id = costed.sync_id,
+    recorded_at = coalesce(stored.recorded_at, :instant::timestamptz),
+    voided_at = case when costed.void_reason is not null then :instant::timestamptz end,
+    void_reason = costed.void_reason
+from unnest(
+    :business_ids::text[], :sale_ids::text[], :costings::integer[], :statuses::text[],
+    :versions::bigint[], :numbers::text[], :customer_ids::text[], :customer_names::text[],
+    :dates::date[], :currencies::text[], :rates::numeric[], :totals::numeric[], :taxes::numeric[],
+    :revenues::numeric[], :costs::numeric[], :flags::text[], :notes::text[], :sync_ids::text[],
+    :void_reasons::text[]
+) as costed (
+    business_id, sale_id, costing, status, version, number, customer_external_id, customer_name,
+    sale_date, currency, exchange_rate, total_amount, tax_amount, revenue, cost, flags, notes,
+    sync_id, void_reason
+)
+where stored.business_id = costed.business_id and stored.sale_id = costed.sale_id;
+
+-- name: save_recosted(business_ids, sale_ids, costings, costs, flags)!
+-- A new cost of sales that did not change.
+update sales as stored
+set costing = recosted.costing,
+    cost = recosted.cost,
+    flags = coalesce(string_to_array(recosted.flags, ' '), '{}')
+from unnest(
+    :business_ids::text[], :sale_ids::text[], :costings::integer[], :costs::numeric[],
+    :flags::text[]
+) as recosted (business_id, sale_id, costing, cost, flags)
+where stored.business_id = recosted.business_id and stored.sale_id = recosted.sale_id;
+
+-- name: delete_lines(business_ids, sale_ids)!
+-- Make room for the lines of what is shown from now on.
+delete from sale_lines
+using unnest(:business_ids::text[], :sale_ids::text[]) as gone (business_id, sale_id)
+where sale_lines.business_id = gone.business_id and sale_lines.sale_id = gone.sale_id;
+
+-- name: save_waiting(business_ids, sale_ids, channel_ids, versions, documents, contents, errors, dates, instants, order_ids, tried_by)!
+-- Versions that must wait, in place of what waited.
+insert into waiting_versions (
+    business_id, sale_id, channel_id, version, document, content, errors, sale_date, created_at,
+    order_id, tried_by
+)
+select business_id, sale_id, channel_id, version, document, content, errors::jsonb, sale_date,
+    created_at, order_id, tried_by
+from unnest(
+    :business_ids::text[], :sale_ids::text[], :channel_ids::text[], :versions::bigint[],
+    :documents::bytea[], :contents::bytea[], :errors::text[], :dates::date[],
+    :instants::timestamptz[], :order_ids::text[], :tried_by::text[]
+) as waiting (
+    business_id, sale_id, channel_id, version, document, content, errors, sale_date, created_at,
+    order_id, tried_by
+)
+on conflict (business_id, sale_id) do update
+set version = excluded.version,
+    document = excluded.document,
+    content = excluded.content,
+    errors = excluded.errors,
+    sale_date = excluded.sale_date,
+    created_at = excluded.created_at,
+    tried_by = excluded.tried_by;
+
+-- name: delete_missing(business_ids, sale_ids)!
+-- Forget which items these sales lacked.
+delete from missing_items
+using unnest(:business_ids::text[], :sale_ids::text[]) as gone (business_id, sale_id)
+where missing_items.business_id = gone.business_id and missing_items.sale_id = gone.sale_id;
+
+-- name: delete_waiting(business_ids, sale_ids)!
+-- These sales wait no longer.
+delete from waiting_versions
+using unnest(:business_ids::text[], :sale_ids::text[]) as gone (business_id, sale_id)
+where waiting_versions.business_id = gone.business_id and waiting_versions.sale_id = gone.sale_id;
+
+-- name: append_entries(business_ids, sync_ids, retried, sequences, sale_ids, versions, outcomes, reasons, errors)
+-- What became of transactions of runs; one that is there already stays. Returns the new ones.
+insert into sync_entries (
+    business_id, sync_id, retried, sequence, sale_id, version, outcome, skipped_reason, error
+)
+select business_id, sync_id, retried, sequence, sale_id, version, outcome, skipped_reason, error
+from unnest(
+    :business_ids::text[], :sync_ids::text[], :retried::boolean[], :sequences::bigint[],
+    :sale_ids::text[], :versions::bigint[], :outcomes::text[], :reasons::text[], :errors::jsonb[]
+) as entry (
+    business_id, sync_id, retried, sequence, sale_id, version, outcome, skipped_reason, error
+)
+on conflict (business_id, sync_id, retried, sequence) do nothing
+returning business_id, sync_id, retried;
+
+-- name: fail_entries(business_ids, sync_ids, sale_ids, errors)!
+-- Transactions that had been accepted and that inventory then refused.
+update sync_entries as entry
+set outcome = 'error', error = refused.error
+from unnest(:business_ids::text[], :sync_ids::text[], :sale_ids::text[], :errors::jsonb[])
+    as refused (business_id, sync_id, sale_id, error)
+where entry.business_id = refused.business_id
+  and entry.sync_id = refused.sync_id
+  and entry.sale_id = refused.sale_id
+  and entry.outcome in ('created', 'updated', 'voided')
+  and (entry.retried, entry.sequence) = (
+      select newest.retried, newest.sequence
+      from sync_entries as newest
+      where newest.business_id = refused.business_id
+        and newest.sync_id = refused.sync_id
+        and newest.sale_id = refused.sale_id
+        and newest.outcome in ('created', 'updated', 'voided')
+      order by newest.version desc
+      limit 1
+  );
+
+-- name: add_runs(business_ids, sync_ids, channel_ids)!
+-- Runs that transactions or events name for the first time.
+insert into sync_runs (business_id, sync_id, channel_id, phase)
+select business_id, sync_id, channel_id, 'receiving'
+from unnest(:business_ids::text[], :sync_ids::text[], :channel_ids::text[])
+    as run (business_id, sync_id, channel_id)
+order by business_id, sync_id
+on conflict (business_id, sync_id) do nothing;
+
+-- name: start_runs(business_ids, sync_ids, instants)!
+-- When these runs started.
+update sync_runs as stored
+set started_at = coalesce(stored.started_at, started.started_at)
+from unnest(:business_ids::text[], :sync_ids::text[], :instants::timestamptz[])
+    as started (business_id, sync_id, started_at)
+where stored.business_id = started.business_id and stored.sync_id = started.sync_id;
+
+-- name: declare_runs(business_ids, sync_ids, instants, published, unchanged, failures, http_calls)!
+-- What these runs published, as said once; a repeat changes nothing.
+update sync_runs as stored
+set started_at = coalesce(stored.started_at, declared.started_at),
+    published = declared.published,
+    unchanged = declared.unchanged,
+    failures = declared.failures::jsonb,
+    http_calls = declared.http_calls,
+    phase = 'receiving',
+    failure = null
+from unnest(
+    :business_ids::text[], :sync_ids::text[], :instants::timestamptz[], :published::integer[],
+    :unchanged::integer[], :failures::text[], :http_calls::integer[]
+) as declared (business_id, sync_id, started_at, published, unchanged, failures, http_calls)
+where stored.business_id = declared.business_id
+  and stored.sync_id = declared.sync_id
+  and stored.published is null;
+
+-- name: fail_runs(business_ids, sync_ids, failures)!
+-- Runs that ended without publishing.
+update sync_runs as stored
+set phase = 'failed', failure = failed.failure
+from unnest(:business_ids::text[], :sync_ids::text[], :failures::jsonb[])
+    as failed (business_id, sync_id, failure)
+where stored.business_id = failed.business_id
+  and stored.sync_id = failed.sync_id
+  and stored.published is null;
+
+-- name: lock_runs(business_ids, sync_ids, received, retried, pending)
+-- Count what came, was tried again and waits for its cost; returns the runs, locked in one order.
+with wanted as (
+    select stored.business_id, stored.sync_id
+    from unnest(:business_ids::text[], :sync_ids::text[]) as named (business_id, sync_id)
+    join sync_runs as stored using (business_id, sync_id)
+    order by stored.business_id, stored.sync_id
+    for update of stored
+)
+update sync_runs as stored
+set received = stored.received + added.received,
+    retried = stored.retried + added.retried,
+    pending = stored.pending + added.pending
+from wanted
+join unnest(
+    :business_ids::text[], :sync_ids::text[], :received::integer[], :retried::integer[],
+    :pending::integer[]
+) as added (business_id, sync_id, received, retried, pending) using (business_id, sync_id)
+where stored.business_id = wanted.business_id and stored.sync_id = wanted.sync_id
+returning stored.business_id, stored.sync_id, stored.channel_id, stored.phase, stored.started_at,
+    stored.published, stored.unchanged, stored.failures, stored.http_calls, stored.received,
+    stored.retried, stored.pending;
+
+-- name: find_run(business_id, sync_id)^
+-- How far a run has come.
+select business_id, sync_id, channel_id, phase, retried
+from sync_runs
+where business_id = :business_id and sync_id = :sync_id;
+
+-- name: save_phases(business_ids, sync_ids, phases)!
+-- How far these runs have come.
+update sync_runs as stored
+set phase = reached.phase
+from unnest(:business_ids::text[], :sync_ids::text[], :phases::text[])
+    as reached (business_id, sync_id, phase)
+where stored.business_id = reached.business_id and stored.sync_id = reached.sync_id;
+
+-- name: list_outcomes(business_id, sync_id)
+-- How often each outcome occurred in a run.
+select outcome, skipped_reason, count(*)::integer as count
+from sync_entries
+where business_id = :business_id and sync_id = :sync_id
+group by outcome, skipped_reason;
+
+-- name: list_errors(business_id, sync_id)
+-- The errors of a run, in the order of its transactions.
+select error
+from sync_entries
+where business_id = :business_id and sync_id = :sync_id and outcome = 'error'
+order by retried, sequence;
+
+-- name: find_totals(business_id, sync_id)^
+-- Revenue and cost, as they are now, of the sales that a run created or updated.
+select coalesce(sum(revenue), 0) as revenue, coalesce(sum(cost), 0) as cost
+from sales
+where business_id = :business_id
+  and status = 'active'
+  and sale_id in (
+      select sale_id
+      from sync_entries
+      where business_id = :business_id
+        and sync_id = :sync_id
+        and outcome in ('created', 'updated')
+  );
+
+-- name: complete_run(business_id, sync_id, instant, summary)!
+-- Keep the summary of a run.
+update sync_runs
+set phase = 'completed', completed_at = :instant, summary = :summary
+where business_id = :business_id and sync_id = :sync_id;
+
+-- name: find_manual_channels(business_ids)
+-- The manual channels of these businesses.
+select business_id, min(channel_id) as channel_id
+from channels
+where channel_type = 'manual' and business_id = any(:business_ids::text[])
+group by business_id;

@@ -1,0 +1,1 @@
+"""What the sales-processor does, a whole batch at a time: load, decide, save, announce."""

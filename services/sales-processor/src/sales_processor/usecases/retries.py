@@ -1,0 +1,148 @@
+"""Waiting sales tried again: by a run, by a person, or because a link arrived.
+
+The laws of this module: a try reaches each waiting sale once, in the order of a sync, in chunks of
+one transaction each; a sale that waits on is reported again only if the reason changed.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import structlog
+
+from chassis.consumer import Batch
+from chassis.messages import Received
+from contracts.channels import TransactionCaptured
+from contracts.registry import read
+from contracts.sales import RetryFailedSales
+from sales_processor import store
+from sales_processor.domain.sale import Sale, SaleKey
+from sales_processor.store import queries
+from sales_processor.usecases.intake import Intake
+from sales_processor.usecases.messages import TRANSACTIONS
+from sales_processor.usecases.runs import ask_for_retries, save_phase
+
+CHUNK = 500
+
+log = structlog.get_logger(__name__)
+
+
+async def heal(batch: Batch[Any], products: Sequence[store.ProductKey]) -> None:
+    """Try the sales again that lacked an item which one of these products is now linked to."""
+    if not products:
+        return
+    found = await store.rows(
+        queries.list_healed_sales(
+            batch.connection,
+            **store.named(products, "business_ids", "product_ids"),
+            limit=CHUNK + 1,
+        )
+    )
+    if not found:
+        return
+    token = f"heal:{batch.messages[0].identity}"
+    keys = [(row["business_id"], row["sale_id"]) for row in found[:CHUNK]]
+    await try_again(batch, keys, token=token)
+    if len(found) > CHUNK:
+        for business_id in sorted({row["business_id"] for row in found}):
+            command = RetryFailedSales(business_id=business_id, after=token)
+            ask_for_retries(batch, command, identity=token)
+
+
+async def retry_failed_sales(
+    batch: Batch[Any], received: Received[Any], command: RetryFailedSales
+) -> None:
+    """Try a chunk of waiting sales again, and ask ourselves for the next one."""
+    run = None
+    if command.sync_id is not None:
+        run = await queries.find_run(
+            batch.connection, business_id=command.business_id, sync_id=command.sync_id
+        )
+        if run is None or run["phase"] != "retrying":
+            log.info("retries were asked for a run that wants none", sync_id=command.sync_id)
+            return
+    token = command.sync_id or command.after or f"retry:{received.identity}"
+    found = await store.rows(
+        queries.list_sales_to_retry(
+            batch.connection,
+            business_id=command.business_id,
+            channel_id=command.channel_id,
+            token=token,
+            limit=CHUNK + 1,
+        )
+    )
+    keys = [(row["business_id"], row["sale_id"]) for row in found[:CHUNK]]
+    more = len(found) > CHUNK
+    if more:
+        ask_for_retries(
+            batch, command.model_copy(update={"after": token}), identity=received.identity
+        )
+    await try_again(batch, keys, token=token, run=run, last=not more, cause=received)
+
+
+async def try_again(
+    batch: Batch[Any],
+    keys: Sequence[SaleKey],
+    *,
+    token: str,
+    run: Any = None,  # noqa: ANN401  (a database row)
+    last: bool = False,
+    cause: Received[Any] | None = None,
+) -> None:
+    """Try waiting sales again, in this order; `run` counts them, if one asks, until the `last`."""
+    intake = Intake(batch)
+    sync_id = None if run is None else run["sync_id"]
+    if run is not None:
+        intake.tally.touch(run["business_id"], run["sync_id"])
+    waiting = await store.list_waiting(batch.connection, keys)
+    documents = {
+        key: read_document(row["document"])
+        for key, row in waiting.items()
+        if row["document"] is not None
+    }
+    await intake.load(keys, documents.values())
+    sequence = 0 if run is None else run["retried"]
+    for key in keys:
+        sale = intake.sales.get(key)
+        row = waiting.get(key)
+        if sale is None or row is None or not sale.waits:
+            continue
+        outcome, error = _try_one(intake, sale, row, documents.get(key), token, sync_id, cause)
+        if run is not None:
+            entry = (
+                *(sale.business_id, run["sync_id"], True, sequence, sale.sale_id),
+                *(row["version"], outcome, None, error),
+            )
+            intake.tally.add(entry, run["channel_id"])
+            sequence += 1
+    if run is not None and last:
+        await save_phase(batch, run, "costing")
+    await intake.write()
+
+
+def _try_one(  # noqa: PLR0917
+    intake: Intake,
+    sale: Sale,
+    row: Any,  # noqa: ANN401  (a database row)
+    document: TransactionCaptured | None,
+    token: str,
+    sync_id: str | None,
+    cause: Received[Any] | None,
+) -> tuple[str, dict[str, str] | None]:
+    if document is not None:
+        retried = document.model_copy(update={"sync_id": sync_id or document.sync_id})
+        return intake.apply(
+            sale, retried, row["document"], cause, token, row["errors"], waits_for=sync_id
+        )
+    content = store.decode_content(row["content"])
+    content = replace(content, sync_id=sync_id or content.sync_id)
+    outcome = intake.accept(sale, content, None, sync_id, cause)
+    return ("voided" if content.void_reason else outcome), None
+
+
+def read_document(body: bytes) -> TransactionCaptured:
+    """A document that waits, as it came."""
+    document = read(TRANSACTIONS, body)
+    if not isinstance(document, TransactionCaptured):
+        raise TypeError(f"a waiting document is a {document.type}")
+    return document
