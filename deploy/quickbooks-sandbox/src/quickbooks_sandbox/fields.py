@@ -15,11 +15,11 @@ ONLINE = _names(
 
 SALE_KEPT = ONLINE + _names(
     """CustomField PrivateNote CustomerMemo BillAddr ShipAddr ShipFromAddr FreeFormAddress
-    SalesTermRef ClassRef DepartmentRef ProjectRef ShipMethodRef ShipDate TrackingNum
-    BillEmail BillEmailCc BillEmailBcc PaymentMethodRef PaymentRefNum DepositToAccountRef PrintStatus EmailStatus DueDate
-    ApplyTaxAfterDiscount TransactionLocationType TaxExemptionRef RecurDataRef PONumber FOB
-    SalesRepRef RemitToRef Tag DeliveryInfo InvoiceRef CheckPayment CreditCardPayment TxnSource
-    PaymentType"""
+    SalesTermRef ClassRef DepartmentRef ProjectRef ShipMethodRef ShipDate TrackingNum BillEmail
+    BillEmailCc BillEmailBcc PaymentMethodRef PaymentRefNum DepositToAccountRef PrintStatus
+    EmailStatus DueDate ApplyTaxAfterDiscount TransactionLocationType TaxExemptionRef RecurDataRef
+    PONumber FOB SalesRepRef RemitToRef Tag DeliveryInfo InvoiceRef CheckPayment CreditCardPayment
+    TxnSource PaymentType"""
 )
 """Fields of a sale that are stored as they are sent."""
 

@@ -92,7 +92,7 @@ def _compose(desk: Desk, entity: Entity, body: Document, current: Row | None) ->
                 "The name supplied already exists. : Another item, customer, vendor or employee "
             )
             detail += "is already using this name. Please use a different name."
-            raise faults.QboError("6240", "Duplicate Name Exists Error", detail, "")
+            raise faults.QboError("6240", "Duplicate Name Exists Error", detail)
     return made
 
 

@@ -11,7 +11,15 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 
 from quickbooks_sandbox import faults, fields
 from quickbooks_sandbox.books import Books, TaxCode
-from quickbooks_sandbox.entities import CREDIT_MEMO, CUSTOMER, INVOICE, ITEM, SALES_RECEIPT, Entity
+from quickbooks_sandbox.entities import (
+    CREDIT_MEMO,
+    CUSTOMER,
+    INVOICE,
+    ITEM,
+    REFUND_RECEIPT,
+    SALES_RECEIPT,
+    Entity,
+)
 from quickbooks_sandbox.wire import Document
 
 CENT = Decimal("0.01")
@@ -225,6 +233,8 @@ class Composer:
             raise faults.business(f"item {named['value']} is not a bundle")
         quantity = decimal_of(detail.get("Quantity", 1), "Line.GroupLineDetail.Quantity")
         children = detail.get("Line") or self._components(group, quantity)
+        if "Description" in group:
+            line.setdefault("Description", group["Description"])
         whole = self._numbered(line, Decimal(0), "GroupLineDetail", {})
         whole["GroupLineDetail"] = {
             "GroupItemRef": named,
@@ -378,7 +388,9 @@ def _header(books: Books, entity: Entity, body: Document, current: Document | No
     if entity is INVOICE or links:
         made["LinkedTxn"] = links + paid
     absent = {"CustomField": [], "FreeFormAddress": True}
-    absent |= {"PrintStatus": "NeedToPrint", "EmailStatus": "NotSet"}
+    absent |= {"PrintStatus": "NeedToPrint"}
+    if entity is not REFUND_RECEIPT:
+        absent["EmailStatus"] = "NotSet"
     made |= {name: value for name, value in absent.items() if name not in body}
     return made | (_due(body, made["TxnDate"]) if entity is INVOICE else _drawer(entity, body))
 
