@@ -400,7 +400,7 @@ async def replace_lines(
                 *(line.product_id, line.product_name, line.description, line.quantity),
                 *(line.unit_price, line.amount, line.discount, line.revenue, item.cost),
                 [_plain(a) for a in item.allocations] if item.allocations else None,
-                None if item.shortage is None else _plain(item.shortage),
+                None if item.shortage is None else item.shortage.model_dump(mode="json"),
                 line.skipped_reason,
                 item.flags or None,
             )
@@ -411,8 +411,15 @@ async def replace_lines(
     )
 
 
-def _plain(part: Allocation | Shortage) -> dict[str, Any]:
-    return part.model_dump(mode="json", exclude_none=True)
+def _plain(allocation: Allocation) -> dict[str, str | None]:
+    """An allocation as JSON; written out by hand, since there are several to a line."""
+    return {
+        "lot_id": allocation.lot_id,
+        "lot_number": allocation.lot_number,
+        "quantity": str(allocation.quantity),
+        "unit_cost": str(allocation.unit_cost),
+        "received_on": None if allocation.received_on is None else str(allocation.received_on),
+    }
 
 
 async def save_waiting(

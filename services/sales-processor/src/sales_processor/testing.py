@@ -1,7 +1,7 @@
-"""Drives the sales-processor in tests: messages made short, and an inventory that answers at once.
+"""Drives the sales-processor in tests: short messages, and an inventory that answers at once.
 
-`Shelf` stands for inventory where a test is about sales: every product costs a fixed amount per unit
-and comes from one lot. What inventory really does is tested there.
+`Shelf` stands for inventory where a test is about sales: every product costs a fixed amount per
+unit and comes from one lot. What inventory really does is tested there.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,6 +1,6 @@
 """A run from its transactions to its summary: rules SA1-SA3, SA7, SY5, SY6, SY9."""
 
-from sales_processor.testing import Story, line, product, published, transaction
+from sales_processor.testing import Story, channel, line, product, published, transaction
 
 
 async def test_a_sale_gets_its_cost_and_margin_and_the_run_its_summary(story: Story) -> None:
@@ -39,7 +39,7 @@ async def test_an_unlinked_item_lets_the_whole_sale_wait(story: Story) -> None:
 
 
 async def test_the_next_run_picks_up_a_sale_whose_link_was_made(story: Story) -> None:
-    await story.channels({**_channel(), "settings": {"heal_on_link": False}})
+    await story.channels(channel(settings={"heal_on_link": False}))
     await story.sync(transaction("101", line(1, "7")))
     assert await story.products(product("desk", "7")) == []
 
@@ -47,12 +47,6 @@ async def test_the_next_run_picks_up_a_sale_whose_link_was_made(story: Story) ->
 
     assert (summary["received"], summary["created"]) == (4, 1)
     assert summary["skipped"] == {"unchanged": 3}
-
-
-def _channel() -> dict[str, object]:
-    from sales_processor.testing import channel
-
-    return channel()
 
 
 async def test_a_link_heals_at_once(story: Story) -> None:

@@ -1,7 +1,8 @@
 """What a sale says: its content at one version, and its lines with and without cost.
 
 A line either has a product (it is tracked: it has revenue and may take goods) or a reason why it is
-skipped (it has neither).
+skipped (it has neither). Lines are named tuples, since there are many: they are made in a tenth of
+the time of a dataclass.
 """
 
 from collections.abc import Iterable
@@ -9,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import Enum
+from typing import NamedTuple
 
 from contracts.inventory import Allocation, Shortage
 from sales_processor.domain.money import ZERO, total
@@ -17,8 +19,7 @@ SaleKey = tuple[str, str]
 """Business and sale id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """A line of a sale before its cost is known; revenue is home currency."""
 
     line_number: int
@@ -109,8 +110,7 @@ class Sale:
         return self.update_waiting or self.state is State.WAITING
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(NamedTuple):
     """Goods that one line takes."""
 
     line_id: str
@@ -118,8 +118,7 @@ class Demand:
     quantity: Decimal
 
 
-@dataclass(frozen=True, slots=True)
-class CostedLine:
+class CostedLine(NamedTuple):
     """A line with its cost and the lots behind it; flags are those of the line and of its cost."""
 
     line: Line
@@ -165,6 +164,6 @@ def taken_back(content: Content, *, version: int, sync_id: str | None, reason: s
         version=version,
         sync_id=sync_id,
         revenue=ZERO,
-        lines=tuple(replace(line, revenue=ZERO, flags=()) for line in content.lines),
+        lines=tuple(line._replace(revenue=ZERO, flags=()) for line in content.lines),
         void_reason=reason,
     )

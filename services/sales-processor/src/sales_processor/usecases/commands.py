@@ -103,7 +103,8 @@ def _record(  # noqa: PLR0917
         batch.reject(received, reason=refusal.reason, message=refusal.message, field=refusal.field)
         return
     sale = Sale(*key, channel_id, "manual", "manual", None)
-    intake.accept(sale, manual.content_of(command, products), said, None, received)
+    content = manual.content_of(command, products)
+    intake.accept(sale, content, content_hash=said, waits_for=None, cause=received)
 
 
 def _void(

@@ -4,8 +4,8 @@ The laws of this module: each message has the effect that it would have alone, i
 batch writes, it writes once for each sale; only the newest content of a sale asks inventory.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -36,6 +36,22 @@ async def record_transactions(batch: Batch[TransactionCaptured]) -> None:
     for received, key in zip(batch.messages, keys, strict=True):
         intake.take(received, key)
     await intake.write()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A document to apply, with its bytes as they came.
+
+    `tried_by` names the run or retry that tries it, `waits_for` the run whose summary needs its
+    cost; `known_errors` are those of the last try.
+    """
+
+    document: TransactionCaptured
+    body: bytes
+    tried_by: str
+    waits_for: str | None
+    cause: Received[Any] | None
+    known_errors: Sequence[Mapping[str, str]] = ()
 
 
 class Intake:
@@ -99,13 +115,10 @@ class Intake:
         )
         outcome, reason, error = "skipped", None, None
         if decision is Decision.APPLY:
+            sync_id = document.sync_id
+            body = received.record.value or b""
             outcome, error = self.apply(
-                sale,
-                document,
-                received.record.value or b"",
-                received,
-                document.sync_id,
-                waits_for=document.sync_id,
+                sale, Arrival(document, body, tried_by=sync_id, waits_for=sync_id, cause=received)
             )
         elif decision is Decision.VOID:
             outcome = "voided"
@@ -142,41 +155,34 @@ class Intake:
             -1 if version is None else version,
         )
 
-    def apply(
-        self,
-        sale: Sale,
-        document: TransactionCaptured,
-        body: bytes,
-        cause: Received[Any] | None,
-        tried_by: str,
-        known_errors: Any = None,  # noqa: ANN401  (JSON)
-        *,
-        waits_for: str | None = None,
-    ) -> tuple[str, dict[str, str] | None]:
-        """Make the document the sale's content, or let it wait; returns outcome and error.
-
-        `waits_for` is the run whose summary needs the cost; `tried_by` names who tries.
-        """
-        content = match(document, self.links)
+    def apply(self, sale: Sale, arrival: Arrival) -> tuple[str, dict[str, str] | None]:
+        """Make a document the sale's content, or let it wait; returns outcome and error."""
+        content = match(arrival.document, self.links)
         if isinstance(content, Fault):
-            return "error", self._let_wait(
-                sale, document, body, content, cause, tried_by, known_errors
-            )
-        return self.accept(sale, content, document.content_hash, waits_for, cause), None
+            return "error", self._let_wait(sale, arrival, content)
+        outcome = self.accept(
+            sale,
+            content,
+            content_hash=arrival.document.content_hash,
+            waits_for=arrival.waits_for,
+            cause=arrival.cause,
+        )
+        return outcome, None
 
     def accept(
         self,
         sale: Sale,
         content: Content,
+        *,
         content_hash: str | None,
-        sync_id: str | None,
+        waits_for: str | None,
         cause: Received[Any] | None,
     ) -> str:
-        """Make a content the sale's newest; returns the outcome."""
+        """Make a content the sale's newest, for whose cost a run may wait; returns the outcome."""
         self._wait_no_longer(sale)
         self.tally.wait(sale.business_id, sale.pending_sync_id, -1)
-        self.tally.wait(sale.business_id, sync_id, 1)
-        self._put(accept(sale, content, content_hash=content_hash, sync_id=sync_id))
+        self.tally.wait(sale.business_id, waits_for, 1)
+        self._put(accept(sale, content, content_hash=content_hash, sync_id=waits_for))
         self._accepted.pop(sale.key, None)
         self._accepted[sale.key] = cause
         return "created" if sale.revision == 0 else "updated"
@@ -191,24 +197,14 @@ class Intake:
         cause: Received[Any] | None,
     ) -> None:
         """Take a sale back by our own records."""
-        known = sale.draft
-        if known is None and sale.key in self._shown:
-            known = self._shown[sale.key].content
-        if known is None:
-            known = self._headers[sale.key]
-        content = taken_back(known, version=version, sync_id=sync_id, reason=reason)
-        self.accept(sale, content, None, sync_id, cause)
+        known = sale.draft or self._headers.get(sale.key)
+        content = taken_back(
+            known or self._shown[sale.key].content, version=version, sync_id=sync_id, reason=reason
+        )
+        self.accept(sale, content, content_hash=None, waits_for=sync_id, cause=cause)
 
-    def _let_wait(  # noqa: PLR0917
-        self,
-        sale: Sale,
-        document: TransactionCaptured,
-        body: bytes,
-        fault: Fault,
-        cause: Received[Any] | None,
-        tried_by: str,
-        known_errors: Any,  # noqa: ANN401  (JSON)
-    ) -> dict[str, str]:
+    def _let_wait(self, sale: Sale, arrival: Arrival, fault: Fault) -> dict[str, str]:
+        document = arrival.document
         error = messages.error_of(
             sale, number=document.number, code=fault.code, message=fault.message, hint=fault.hint
         )
@@ -217,19 +213,19 @@ class Intake:
         self._waited.discard(sale.key)
         self._waiting[sale.key] = store.Waiting(
             version=document.version,
-            document=body,
+            document=arrival.body,
             content=None,
             errors=[error],
             sale_date=document.transaction_date,
             created_at=document.source_created_at or document.source_updated_at,
             order_id=document.external_id,
-            tried_by=tried_by,
+            tried_by=arrival.tried_by,
             connection_id=document.connection_id,
             missing=fault.missing,
         )
         if waiting.state is State.WAITING:
             self._headers[sale.key] = _header(document)
-        if known_errors != [error]:
+        if arrival.known_errors != [error]:
             self._batch.publish(
                 messages.SALES_EVENTS,
                 sale.business_id,
@@ -237,7 +233,7 @@ class Intake:
                     sale, number=document.number, version=document.version, error=error
                 ),
                 identity=f"{'/'.join(sale.key)}/{document.version}/{error['message']}",
-                cause=cause,
+                cause=arrival.cause,
             )
         return error
 

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from contracts import sales as messages
+from contracts.base import Part
 from contracts.channels import TransactionError
 from contracts.inventory import ConsumeLots, DemandLine
+from contracts.registry import message_type
 from sales_processor.domain.money import margin_percent
 from sales_processor.domain.sale import Content, Costed, CostedLine, Sale, demands
 
@@ -16,11 +18,13 @@ SALES_COMMANDS = "sales.commands.v1"
 INVENTORY_COMMANDS = "inventory.commands.v1"
 TRANSACTIONS = "channels.transactions.v1"
 
+PartT = TypeVar("PartT", bound=Part)
+
 
 def recorded_or_updated(sale: Sale, costed: Costed) -> messages.Sale:
     """The event of a sale that has its cost now, for the first time or for a newer version."""
     kind = messages.SaleRecorded if sale.costed_revision == 0 else messages.SaleUpdated
-    return kind(**_whole(sale, costed))
+    return _trusted(kind, {"type": message_type(kind), **_whole(sale, costed)})
 
 
 def voided(sale: Sale, costed: Costed, *, voided_at: datetime) -> messages.SaleVoided:
@@ -72,40 +76,60 @@ def _whole(sale: Sale, costed: Costed) -> dict[str, Any]:
 
 def _line(costed: CostedLine) -> messages.SaleLine:
     line = costed.line
-    return messages.SaleLine(
-        line_id=str(line.line_number),
-        line_number=line.line_number,
-        item_external_id=line.item_external_id,
-        product_id=line.product_id,
-        product_name=line.product_name,
-        description=line.description,
-        quantity=line.quantity,
-        unit_price=line.unit_price,
-        amount=line.amount,
-        discount=line.discount,
-        revenue=line.revenue,
-        cost=costed.cost,
-        margin=line.revenue - costed.cost,
-        allocations=list(costed.allocations),
-        shortage=costed.shortage,
-        skipped_reason=line.skipped_reason,
-        flags=list(costed.flags),
+    return _trusted(
+        messages.SaleLine,
+        {
+            "line_id": str(line.line_number),
+            "line_number": line.line_number,
+            "item_external_id": line.item_external_id,
+            "product_id": line.product_id,
+            "product_name": line.product_name,
+            "description": line.description,
+            "quantity": line.quantity,
+            "unit_price": line.unit_price,
+            "amount": line.amount,
+            "discount": line.discount,
+            "revenue": line.revenue,
+            "cost": costed.cost,
+            "margin": line.revenue - costed.cost,
+            "allocations": list(costed.allocations),
+            "shortage": costed.shortage,
+            "skipped_reason": line.skipped_reason,
+            "flags": list(costed.flags),
+        },
     )
+
+
+def _trusted(model: type[PartT], values: dict[str, Any]) -> PartT:
+    """A message of all its fields' values, not validated again: they were on their way in.
+
+    It is `model_construct` without the search for defaults and aliases, a tenth of its time.
+    """
+    made = model.__new__(model)
+    for name, value in (
+        ("__dict__", values),
+        ("__pydantic_fields_set__", set(values)),
+        ("__pydantic_extra__", None),
+        ("__pydantic_private__", None),
+    ):
+        object.__setattr__(made, name, value)
+    return made
 
 
 def consume_lots(sale: Sale, content: Content) -> ConsumeLots:
     """The question to inventory: all goods that the sale takes at its revision."""
     lines = () if content.void_reason else content.lines
-    return ConsumeLots(
-        business_id=sale.business_id,
-        sale_id=sale.sale_id,
-        revision=sale.revision,
-        sale_date=content.sale_date,
-        customer_external_id=content.customer_external_id,
-        lines=[
-            DemandLine(line_id=d.line_id, product_id=d.product_id, quantity=d.quantity)
-            for d in demands(lines)
-        ],
+    return _trusted(
+        ConsumeLots,
+        {
+            "type": "consume-lots",
+            "business_id": sale.business_id,
+            "sale_id": sale.sale_id,
+            "revision": sale.revision,
+            "sale_date": content.sale_date,
+            "customer_external_id": content.customer_external_id,
+            "lines": [_trusted(DemandLine, d._asdict()) for d in demands(lines)],
+        },
     )
 
 

@@ -4,8 +4,8 @@ The laws of this module: a try reaches each waiting sale once, in the order of a
 one transaction each; a sale that waits on is reported again only if the reason changed.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import structlog
@@ -18,13 +18,26 @@ from contracts.sales import RetryFailedSales
 from sales_processor import store
 from sales_processor.domain.sale import Sale, SaleKey
 from sales_processor.store import queries
-from sales_processor.usecases.intake import Intake
+from sales_processor.usecases.intake import Arrival, Intake
 from sales_processor.usecases.messages import TRANSACTIONS
 from sales_processor.usecases.runs import ask_for_retries, save_phase
 
 CHUNK = 500
 
 log = structlog.get_logger(__name__)
+
+
+_Outcome = tuple[str, dict[str, str] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What a chunk of retries shares: who tries, for which run, and the documents that wait."""
+
+    token: str
+    sync_id: str | None
+    documents: Mapping[SaleKey, TransactionCaptured]
+    cause: Received[Any] | None
 
 
 async def heal(batch: Batch[Any], products: Sequence[store.ProductKey]) -> None:
@@ -91,7 +104,6 @@ async def try_again(
 ) -> None:
     """Try waiting sales again, in this order; `run` counts them, if one asks, until the `last`."""
     intake = Intake(batch)
-    sync_id = None if run is None else run["sync_id"]
     if run is not None:
         intake.tally.touch(run["business_id"], run["sync_id"])
     waiting = await store.list_waiting(batch.connection, keys)
@@ -101,13 +113,14 @@ async def try_again(
         if row["document"] is not None
     }
     await intake.load(keys, documents.values())
+    attempt = _Attempt(token, None if run is None else run["sync_id"], documents, cause)
     sequence = 0 if run is None else run["retried"]
     for key in keys:
         sale = intake.sales.get(key)
         row = waiting.get(key)
         if sale is None or row is None or not sale.waits:
             continue
-        outcome, error = _try_one(intake, sale, row, documents.get(key), token, sync_id, cause)
+        outcome, error = _try_one(intake, sale, row, attempt)
         if run is not None:
             entry = (
                 *(sale.business_id, run["sync_id"], True, sequence, sale.sale_id),
@@ -120,23 +133,25 @@ async def try_again(
     await intake.write()
 
 
-def _try_one(  # noqa: PLR0917
-    intake: Intake,
-    sale: Sale,
-    row: Any,  # noqa: ANN401  (a database row)
-    document: TransactionCaptured | None,
-    token: str,
-    sync_id: str | None,
-    cause: Received[Any] | None,
-) -> tuple[str, dict[str, str] | None]:
-    if document is not None:
-        retried = document.model_copy(update={"sync_id": sync_id or document.sync_id})
-        return intake.apply(
-            sale, retried, row["document"], cause, token, row["errors"], waits_for=sync_id
+def _try_one(intake: Intake, sale: Sale, row: Any, attempt: _Attempt) -> _Outcome:  # noqa: ANN401
+    """Try one waiting sale (a database row) again; returns outcome and error."""
+    sync_id = attempt.sync_id
+    if row["document"] is not None:
+        document = attempt.documents[sale.key]
+        arrival = Arrival(
+            document.model_copy(update={"sync_id": sync_id or document.sync_id}),
+            row["document"],
+            tried_by=attempt.token,
+            waits_for=sync_id,
+            cause=attempt.cause,
+            known_errors=row["errors"],
         )
+        return intake.apply(sale, arrival)
     content = store.decode_content(row["content"])
     content = replace(content, sync_id=sync_id or content.sync_id)
-    outcome = intake.accept(sale, content, None, sync_id, cause)
+    outcome = intake.accept(
+        sale, content, content_hash=sale.content_hash, waits_for=sync_id, cause=attempt.cause
+    )
     return ("voided" if content.void_reason else outcome), None
 
 
