@@ -257,3 +257,22 @@ def test_queries_lag_behind_writes_by_switch(sandbox: SandboxClient) -> None:
     sandbox.control("PUT", "/clock", {"advance_seconds": 30})
     assert len(sandbox.rows("Invoice")) == 1
     assert len(sandbox.changes("Invoice", since)[0]["Invoice"]) == 1
+
+
+def test_a_lagging_query_shows_older_versions_and_rows_that_are_gone(
+    sandbox: SandboxClient,
+) -> None:
+    sandbox.fix_clock("2026-05-01T10:00:00-07:00")
+    changed = sandbox.record("invoices", lines=[{"item": "Oak Chair", "qty": 1}])
+    gone = sandbox.record("invoices", lines=[{"item": "Oak Chair", "qty": 1}])
+    sandbox.control("PUT", "/clock", {"advance_seconds": 60})
+    sandbox.change("PATCH", f"invoices/{changed['Id']}", qty=5)
+    sandbox.change("PATCH", f"invoices/{changed['Id']}", qty=7)
+    sandbox.change("DELETE", f"invoices/{gone['Id']}")
+    sandbox.switch(lag_seconds=30)
+    assert sandbox.page("Invoice", "ORDERBY Id")["Invoice"] == [changed, gone]
+    seen = sandbox.changes("Invoice", "2026-05-01T00:00:00-07:00")[0]["Invoice"]
+    assert seen == [changed, gone]
+    sandbox.control("PUT", "/clock", {"advance_seconds": 30})
+    rows = sandbox.rows("Invoice")
+    assert [(row["Id"], row["SyncToken"]) for row in rows] == [(changed["Id"], "2")]

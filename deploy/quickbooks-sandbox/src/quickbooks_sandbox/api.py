@@ -12,7 +12,7 @@ from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
 
-from quickbooks_sandbox import bookkeeping, cdc, faults, lists, payments, query, wire
+from quickbooks_sandbox import bookkeeping, cdc, faults, lists, payments, query, shapes, wire
 from quickbooks_sandbox.books import Books, Row
 from quickbooks_sandbox.clock import seconds_text
 from quickbooks_sandbox.entities import (
@@ -171,8 +171,10 @@ class Visit:
         return self.gateway.envelope(**{entity.name: text})
 
     def _batch(self, desk: Desk) -> Response:
-        items = parse_object(self.asked.body).get("BatchItemRequest")
-        if not isinstance(items, list):
+        body = parse_object(self.asked.body)
+        shapes.check(body)
+        items = body.get("BatchItemRequest")
+        if not items:
             raise faults.missing("BatchItemRequest")
         if len(items) > BATCH_ITEMS_MAX:
             detail = f"a batch holds at most {BATCH_ITEMS_MAX} items, this one has {len(items)}"
@@ -188,7 +190,11 @@ def batch_item(desk: Desk, item: Document) -> str:
         if "Query" in item:
             text = run_query(desk, str(item["Query"]))
             return f'{{"QueryResponse":{text},"bId":{label}}}'
-        named = [(name, found) for name in item if (found := entity_named(name)) is not None]
+        named = [
+            (name, found)
+            for name, part in item.items()
+            if isinstance(part, dict) and (found := entity_named(name)) is not None
+        ]
         if not named:
             raise faults.missing("BatchItemRequest entity")
         name, entity = named[0]
@@ -235,6 +241,7 @@ def write(desk: Desk, entity: Entity, operation: str, body: Document) -> str:
 
 def create(desk: Desk, entity: Entity, body: Document, at: int | None = None) -> Row:
     """Record something new of any entity."""
+    shapes.check(body)
     if entity in (ITEM, CUSTOMER):
         return lists.create(desk, entity, body, at=at)
     if entity is PAYMENT:
@@ -244,6 +251,7 @@ def create(desk: Desk, entity: Entity, body: Document, at: int | None = None) ->
 
 def update(desk: Desk, row: Row, body: Document) -> Row:
     """Change something of any entity."""
+    shapes.check(body)
     if row.entity in (ITEM, CUSTOMER):
         return lists.update(desk, row, body)
     if row.entity is PAYMENT:

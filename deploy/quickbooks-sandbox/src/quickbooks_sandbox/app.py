@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
@@ -45,7 +45,7 @@ def build_app(settings: Settings) -> FastAPI:
     async def health() -> JSONResponse:
         return JSONResponse({"status": "ok"})
 
-    _tell_control_errors(app, sandbox)
+    _tell_control_errors(app)
     return app
 
 
@@ -83,8 +83,8 @@ async def call_own_route(app: FastAPI, action: Document) -> None:
         raise FormError(f"the planned change {action['path']} failed: {text}")
 
 
-def _tell_control_errors(app: FastAPI, sandbox: Sandbox) -> None:
-    """Answer what the control API refuses with one sentence, and keep the journal written."""
+def _tell_control_errors(app: FastAPI) -> None:
+    """Answer what the control API refuses with one sentence."""
 
     @app.exception_handler(FormError)
     async def form_error(_: Request, error: FormError) -> JSONResponse:
@@ -99,9 +99,3 @@ def _tell_control_errors(app: FastAPI, sandbox: Sandbox) -> None:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         return JSONResponse({"detail": f"{place}: {first['msg']}"}, 422)
-
-    @app.middleware("http")
-    async def keep(request: Request, call_next: Any) -> Response:  # noqa: ANN401 - Starlette's own
-        response: Response = await call_next(request)
-        sandbox.journal.flush()
-        return response

@@ -39,7 +39,7 @@ def create_sale(
     document = sales.compose(books, entity, body, None)
     _check_number(desk, entity, document, None)
     number = document.get("DocNumber", "")
-    if number.isdigit() and len(number) < DOC_NUMBER_DIGITS:
+    if number.isdecimal() and len(number) < DOC_NUMBER_DIGITS:
         books.next_doc_number = max(books.next_doc_number, int(number) + 1)
     document |= {"Id": books.next_id(entity), "SyncToken": "0"}
     row = Row(entity, document, second, second)

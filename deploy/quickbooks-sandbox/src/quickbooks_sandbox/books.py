@@ -19,6 +19,7 @@ Change = Callable[[Document], None]
 """Is told every change as a journal entry."""
 
 FIRST_TRANSACTION_ID = 101
+HISTORY_SECONDS = 3600
 DOC_NUMBER_DIGITS = 10
 """Longer numbers do not move the automatic numbering."""
 
@@ -34,6 +35,8 @@ class Row:
     text: str | None = None
     verbatim: bool = False
     """Whether `text` was given as is, so that it must never be written anew."""
+    before: "Row | None" = None
+    """The version that this one replaced, if that was within the last hour."""
 
     @property
     def id(self) -> str:
@@ -50,6 +53,26 @@ class Row:
         """Where the record stands in order of change."""
         return self.updated, int(self.id)
 
+    def as_of(self, second: int) -> "Row | None":
+        """The version that was there at that second, if there was one."""
+        row: Row | None = self
+        while row is not None and row.updated > second:
+            row = row.before
+        return row
+
+    def follow(self, old: "Row") -> None:
+        """Take the place of an older version, and forget those of more than an hour ago.
+
+        Of the versions of one second only the last is kept, so there are at most 3,600.
+        """
+        if old is not self:
+            self.before = old.before if old.updated == self.updated else old
+        version = self.before
+        while version is not None and version.updated >= self.updated - HISTORY_SECONDS:
+            version = version.before
+        if version is not None:
+            version.before = None
+
     def body(self) -> str:
         """The record as JSON text, written once per version."""
         if self.text is None:
@@ -64,6 +87,8 @@ class Tombstone:
     entity: Entity
     id: str
     updated: int
+    row: Row | None = None
+    """What was deleted, for queries that lag behind."""
 
     def body(self) -> str:
         """The tombstone as change data capture shows it."""
@@ -158,6 +183,13 @@ class Books:
         """The live record with that id."""
         return self.table(entity).rows.get(record_id)
 
+    def as_of(self, entity: Entity, second: int) -> list[Row]:
+        """All records as they were at that second, oldest change first."""
+        buried = [s.row for s in self.tombstones[entity.name] if s.row and s.updated > second]
+        present = [*self.table(entity).rows.values(), *buried]
+        seen = [then for row in present if (then := row.as_of(second)) is not None]
+        return sorted(seen, key=lambda row: row.rank)
+
     def next_id(self, entity: Entity) -> str:
         """A fresh id; all transactions share one counter, each list has its own."""
         counter, first = ("", FIRST_TRANSACTION_ID) if entity.transaction else (entity.name, 1)
@@ -170,6 +202,7 @@ class Books:
         table = self.table(row.entity)
         if (old := table.rows.get(row.id)) is not None:
             table.remove(old)
+            row.follow(old)
         table.place(row)
         self._keep_counters(row.entity, row.id)
         if self._changed is not None:
@@ -178,7 +211,7 @@ class Books:
     def drop(self, row: Row, when: int) -> None:
         """Take a record out for good; a transaction leaves a tombstone."""
         self.table(row.entity).remove(row)
-        self.bury(Tombstone(row.entity, row.id, when))
+        self.bury(Tombstone(row.entity, row.id, when, row))
 
     def bury(self, stone: Tombstone) -> None:
         """Report an id as deleted in change data capture."""
@@ -218,7 +251,7 @@ class Books:
         table.place(row)
         self._keep_counters(entity, row.id)
         number = str(row.document.get("DocNumber", ""))
-        if number.isdigit() and len(number) < DOC_NUMBER_DIGITS:
+        if number.isdecimal() and len(number) < DOC_NUMBER_DIGITS:
             self.next_doc_number = max(self.next_doc_number, int(number) + 1)
         for line in row.document.get("Line", ()) if entity is PAYMENT else ():
             link = line["LinkedTxn"][0]

@@ -27,25 +27,30 @@ def changes(
     if not changed_since:
         raise faults.missing("changedSince")
     since = _since(changed_since, clock, switches)
-    until = None
-    if switches.lag_seconds:
-        until = int((clock.now() - timedelta(seconds=switches.lag_seconds)).timestamp())
+    until = clock.second() - switches.lag_seconds
     kinds = [_entity(name.strip()) for name in entities.split(",") if name.strip()]
     room = switches.cdc_objects
     live: list[list[Row]] = []
     for kind in kinds:
-        rows = list(books.table(kind).between(since, until))[:room] if kind else []
-        room -= len(rows)
-        live.append(rows)
+        live.append(_rows(books, kind, since, until if switches.lag_seconds else None)[:room])
+        room -= len(live[-1])
     dead: list[list[Tombstone]] = []
     for kind in kinds:
         known = books.tombstones[kind.name] if kind else []
-        stones = [s for s in known if s.updated >= since and (until is None or s.updated <= until)]
+        stones = [stone for stone in known if since <= stone.updated <= until]
         stones.sort(key=lambda stone: (stone.updated, int(stone.id)))
         dead.append(stones[:room])
         room -= len(dead[-1])
     blocks = ",".join(map(_block, kinds, live, dead))
     return f'[{{"QueryResponse":[{blocks}]}}]'
+
+
+def _rows(books: Books, kind: Entity | None, since: int, until: int | None) -> list[Row]:
+    if kind is None:
+        return []
+    if until is None:
+        return list(books.table(kind).between(since, None))
+    return [row for row in books.as_of(kind, until) if row.updated >= since]
 
 
 def _since(text: str, clock: Clock, switches: Switches) -> int:

@@ -229,20 +229,9 @@ def item_body(desk: Desk, form: ItemForm) -> Document:
     if form.parent is not None:
         body["ParentRef"] = {"value": item_row(desk, form.parent).id}
     if form.components:
-        parts = [(item_row(desk, name), qty) for name, qty in form.components.items()]
-        body["ItemGroupDetail"] = {
-            "ItemGroupLine": [
-                {
-                    "Qty": qty,
-                    "ItemRef": {
-                        "value": row.id,
-                        "name": row.document["Name"],
-                        "type": row.document["Type"],
-                    },
-                }
-                for row, qty in parts
-            ]
-        }
+        parts = [(item_row(desk, name).id, qty) for name, qty in form.components.items()]
+        lines = [{"Qty": qty, "ItemRef": {"value": item}} for item, qty in parts]
+        body["ItemGroupDetail"] = {"ItemGroupLine": lines}
     return body
 
 

@@ -5,6 +5,7 @@ Law: every answer of `/v3` and of the OAuth endpoints leaves through `Gateway.se
 """
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -18,6 +19,8 @@ from quickbooks_sandbox.faults import QboError
 from quickbooks_sandbox.sandbox import Sandbox
 from quickbooks_sandbox.tokens import OAuthError
 from quickbooks_sandbox.traffic import Call, Disturbance
+
+LOGGER = logging.getLogger("quickbooks_sandbox")
 
 JSON = "application/json;charset=UTF-8"
 XML = "application/xml;charset=UTF-8"
@@ -65,7 +68,6 @@ class Gateway:
         if disturbance is not None and disturbance.delay_ms:
             await asyncio.sleep(disturbance.delay_ms / 1000)
         response = self._limited(call) or self._disturbed(call, disturbance, answer)
-        self.sandbox.journal.flush()
         response.headers["intuit_tid"] = tid
         effect = disturbance.effect if disturbance is not None else ""
         self.sandbox.log.add(
@@ -100,6 +102,9 @@ class Gateway:
         except OAuthError as error:
             body = {"error_description": error.description, "error": error.error}
             return Response(wire.encode(body), error.status, media_type=JSON)
+        except Exception:
+            LOGGER.exception("a request met a fault of the sandbox itself")
+            return self.qbo_error(faults.system_fault("the sandbox has a bug; see its log"))
 
     def _limited(self, call: Call) -> Response | None:
         if not call.realm:

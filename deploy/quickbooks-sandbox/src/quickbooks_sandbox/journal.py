@@ -57,17 +57,12 @@ class Journal:
         with draft.open("w", encoding="utf-8") as file:
             file.writelines(wire.encode(entry) + "\n" for entry in entries)
         draft.replace(self.path)
-        self._file = self.path.open("a", encoding="utf-8")
+        self._file = self.path.open("a", encoding="utf-8", buffering=1)
 
     def append(self, entry: Document) -> None:
-        """Add one entry."""
+        """Add one entry; it reaches the operating system at once, so that a kill loses nothing."""
         if self._file is not None:
             self._file.write(wire.encode(entry) + "\n")
-
-    def flush(self) -> None:
-        """Hand what was added to the operating system, so that a kill loses nothing."""
-        if self._file is not None:
-            self._file.flush()
 
     def close(self) -> None:
         """Stop appending."""

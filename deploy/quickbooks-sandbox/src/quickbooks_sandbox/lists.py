@@ -117,8 +117,7 @@ def _item(desk: Desk, body: Document, current: Row | None) -> Document:
         made["PurchaseDesc"] = body["PurchaseDesc"]
     made["PurchaseCost"] = decimal_of(body.get("PurchaseCost", 0), "PurchaseCost")
     if kind == "Group":
-        detail = body.get("ItemGroupDetail") or {"ItemGroupLine": []}
-        made |= {"ItemGroupDetail": detail}
+        made["ItemGroupDetail"] = _components(desk.books, body)
         made["PrintGroupedItems"] = bool(body.get("PrintGroupedItems"))
     made["TrackQtyOnHand"] = kind == "Inventory"
     if kind == "Inventory":
@@ -127,6 +126,18 @@ def _item(desk: Desk, body: Document, current: Row | None) -> Document:
         today = desk.clock.today(desk.books.profile.zone).isoformat()
         made["InvStartDate"] = body.get("InvStartDate", before.get("InvStartDate", today))
     return made | {"domain": "QBO", "sparse": False}
+
+
+def _components(books: Books, body: Document) -> Document:
+    lines = []
+    for part in (body.get("ItemGroupDetail") or {}).get("ItemGroupLine") or []:
+        wanted = str((part.get("ItemRef") or {}).get("value"))
+        item = books.find(ITEM, wanted)
+        if item is None:
+            raise faults.invalid_reference("ItemGroupDetail.ItemGroupLine.ItemRef", wanted)
+        reference = {"value": item.id, "name": item.document["Name"], "type": item.document["Type"]}
+        lines.append({"Qty": decimal_of(part.get("Qty", 1), "Qty"), "ItemRef": reference})
+    return {"ItemGroupLine": lines}
 
 
 def _parent(books: Books, body: Document, name: str) -> Document:

@@ -11,7 +11,6 @@ import random
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
@@ -132,11 +131,10 @@ def run(statement: Statement, books: Books, clock: Clock, switches: Switches) ->
     _check_page(statement, switches)
     first, last = _window(statement.where)
     rows: Iterable[Row] = books.table(entity).between(first, last)
+    if switches.lag_seconds:
+        rows = books.as_of(entity, clock.second() - switches.lag_seconds)
     if entity in (ITEM, CUSTOMER) and not _asks_for_active(statement):
         rows = (row for row in rows if row.document.get("Active") is not False)
-    if switches.lag_seconds:
-        seen = int((clock.now() - timedelta(seconds=switches.lag_seconds)).timestamp())
-        rows = (row for row in rows if row.updated <= seen)
     matched = [row for row in rows if all(test(row) for test in tests)]
     if statement.count:
         return Answer(entity, [], 1, len(matched), count=True)
@@ -244,7 +242,7 @@ class _Parser:
 
     def _number(self) -> int:
         token = self._next("a number")
-        if token.kind != "number" or not re.fullmatch(r"-?\d+", token.text):
+        if token.kind != "number" or not re.fullmatch(r"-?\d{1,9}", token.text):
             raise _encountered(token, "a whole number")
         return int(token.text)
 

@@ -7,7 +7,7 @@ Source: recorded sales; the identity holds on all of them that were not edited b
 
 from dataclasses import dataclass, field
 from datetime import date, timedelta
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Context, Decimal, InvalidOperation
 
 from quickbooks_sandbox import faults, fields
 from quickbooks_sandbox.books import Books, TaxCode
@@ -23,6 +23,10 @@ from quickbooks_sandbox.entities import (
 from quickbooks_sandbox.wire import Document
 
 CENT = Decimal("0.01")
+WIDE = Context(prec=60)
+PLACES_MAX = 10
+AMOUNT_END = Decimal(10) ** 11
+"""Amounts and quantities are below it, as in QuickBooks Online."""
 PRICE_STEP = Decimal("0.0000001")
 SPECIAL_ITEMS = {"SHIPPING_ITEM_ID", "GRATUITY_ITEM_ID"}
 DOC_NUMBER_MAX = 21
@@ -38,7 +42,7 @@ CURRENCIES = {
 
 def cents(value: Decimal) -> Decimal:
     """Round half up to the cent."""
-    return value.quantize(CENT, ROUND_HALF_UP)
+    return value.quantize(CENT, ROUND_HALF_UP, WIDE)
 
 
 def decimal_of(value: object, element: str) -> Decimal:
@@ -52,9 +56,10 @@ def decimal_of(value: object, element: str) -> Decimal:
         number = Decimal(value)
     except InvalidOperation:
         raise faults.invalid_number(element, value) from None
-    if not number.is_finite():
+    if not number.is_finite() or abs(number) >= AMOUNT_END:
         raise faults.invalid_number(element, value)
-    return number
+    rounded = round(number, PLACES_MAX)
+    return number if number == rounded else rounded
 
 
 def given(body: Document) -> Document:

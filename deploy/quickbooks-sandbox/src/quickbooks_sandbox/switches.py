@@ -44,7 +44,10 @@ class Switches(BaseModel):
         False, description="`SELECT *` leaves Sku out; `SELECT *, Sku` brings it."
     )
     lag_seconds: int = Field(
-        0, ge=0, description="Queries and CDC do not see changes younger than this; reads do."
+        0,
+        ge=0,
+        le=3600,
+        description="Queries and CDC show the books as they were so long ago; reads do not.",
     )
     cdc_objects: int = Field(1000, ge=1, description="Objects in a CDC answer before it is cut.")
     cdc_days: int = Field(30, ge=1, description="How far CDC looks back, silently.")

@@ -15,6 +15,7 @@ from quickbooks_sandbox.wire import Document
 
 CODE_SECONDS = 300
 DAY_SECONDS = 86_400
+DEAD_KEPT_MAX = 20
 
 
 class OAuthError(Exception):
@@ -106,7 +107,7 @@ class Tokens:
         aged = now - grant.rotated_at >= DAY_SECONDS
         rotation = self.switches.refresh_rotation
         if rotation == "every-use" or (rotation == "daily" and aged):
-            grant.dead.append(grant.refresh_token)
+            grant.dead = [*grant.dead[-DEAD_KEPT_MAX:], grant.refresh_token]
             grant.refresh_token, grant.rotated_at = _secret("RT1"), now
         grant.expires_at = now + self.switches.refresh_token_days * DAY_SECONDS
         return self.answer(grant)
