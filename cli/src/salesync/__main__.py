@@ -9,7 +9,11 @@ import sys
 import typer
 
 from local_stack import StackError
-from salesync import stack, topics
+from salesync import connections, dead_letters, stack, topics
+from salesync.publish import publish
+from salesync.sales import sales
+from salesync.sync import sync
+from salesync.verify import verify
 
 app = typer.Typer(
     name="salesync",
@@ -21,7 +25,13 @@ app = typer.Typer(
 app.command()(stack.up)
 app.command()(stack.down)
 app.command()(stack.env)
+app.add_typer(connections.app, name="connection")
+app.command()(publish)
+app.command()(sync)
+app.command()(sales)
+app.command()(verify)
 app.add_typer(topics.app, name="topics")
+app.add_typer(dead_letters.app, name="dlq")
 
 
 def main() -> None:
