@@ -159,3 +159,22 @@ def test_a_broken_data_file_is_refused_with_its_line(tmp_path: Path) -> None:
     file.write_text('{"do": "clock", "fixed": null, "offset": "0"}\nnonsense\n')
     with pytest.raises(RuntimeError, match="line 2 of"), run_sandbox("--data", str(file)):
         pass
+
+
+def test_options_choose_company_credentials_and_limits() -> None:
+    options = ("--realm", "123", "--refresh-token", "first", "--client-id", "app")
+    more = ("--client-secret", "word", "--redirect-uri", "http://localhost/back", "--intuit-limits")
+    with run_sandbox(*options, *more) as sandbox:
+        overview = sandbox.control("GET", "")
+        assert (overview["companies"][0]["realm"], overview["client_id"]) == ("123", "app")
+        assert overview["switches"]["requests_per_second"] == 10
+        assert overview["switches"]["requests_per_minute"] == 500
+        form = {"grant_type": "refresh_token", "refresh_token": "first"}
+        answer = sandbox.http.post("/oauth2/v1/tokens/bearer", data=form, auth=("app", "word"))
+        assert answer.status_code == 200
+        asked = {"client_id": "app", "response_type": "code", "state": "s"}
+        asked["redirect_uri"] = "http://localhost/elsewhere"
+        refused = sandbox.http.get("/connect/oauth2", params=asked)
+        assert (refused.status_code, "registered" in refused.text) == (400, True)
+        asked["redirect_uri"] = "http://localhost/back"
+        assert sandbox.http.get("/connect/oauth2", params=asked).status_code == 200

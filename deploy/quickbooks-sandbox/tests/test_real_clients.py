@@ -270,3 +270,11 @@ def test_an_expired_token_is_a_401(sandbox: SandboxClient, books: QuickBooks) ->
     sandbox.control("POST", "/companies/default/tokens/expire")
     with pytest.raises(AuthorizationException):
         Item.all(qb=books)
+
+
+def test_an_invoice_is_sent_by_email(sandbox: SandboxClient, books: QuickBooks) -> None:
+    made = sandbox.record("invoices", lines=[{"item": "Oak Chair"}])
+    invoice = Invoice.get(made["Id"], qb=books)
+    invoice.send(qb=books, send_to="owner@cedar.example")
+    sent = Invoice.get(made["Id"], qb=books)
+    assert (sent.EmailStatus, sent.BillEmail.Address) == ("EmailSent", "owner@cedar.example")

@@ -251,3 +251,19 @@ def test_an_email_moves_status_version_and_time_only(sandbox: SandboxClient) -> 
     assert changed == {"SyncToken", "MetaData", "EmailStatus", "DeliveryInfo"}
     assert sent["EmailStatus"] == "EmailSent"
     assert sent["MetaData"]["LastUpdatedTime"] == "2026-05-01T10:01:30-07:00"
+
+
+def test_a_merged_item_hands_its_lines_over_and_is_inactive(sandbox: SandboxClient) -> None:
+    made = sandbox.record(
+        "invoices", lines=[{"item": "Brass Lamp", "qty": 2}, {"bundle": "Study Corner"}]
+    )
+    sandbox.change("POST", "items/5/merge", into="2")
+    sandbox.change("POST", "items/1/merge", into="2")
+    row = sandbox.rows("Invoice")[0]
+    first, bundle = row["Line"][0], row["Line"][1]["GroupLineDetail"]["Line"]
+    assert first["SalesItemLineDetail"]["ItemRef"] == {"value": "2", "name": "Oak Chair"}
+    assert [line["SalesItemLineDetail"]["ItemRef"]["value"] for line in bundle] == ["2", "2"]
+    assert (row["SyncToken"], row["TotalAmt"]) == ("2", made["TotalAmt"])
+    gone = sandbox.rows("Item", "Active = false")
+    assert {item["Name"] for item in gone} == {"Brass Lamp (deleted)", "Walnut Desk (deleted)"}
+    assert sandbox.change("GET", "items/5")["QtyOnHand"] == 40

@@ -6,13 +6,14 @@ modification moves elsewhere (an item's stock, a customer's balance, a payment's
 
 from decimal import Decimal
 
-from quickbooks_sandbox import faults, payments, sales
+from quickbooks_sandbox import faults, lists, payments, sales
 from quickbooks_sandbox.books import DOC_NUMBER_DIGITS, Books, Row
 from quickbooks_sandbox.clock import milliseconds_text
 from quickbooks_sandbox.entities import (
     CREDIT_MEMO,
     INVOICE,
     ITEM,
+    SALES,
     Entity,
 )
 from quickbooks_sandbox.sales import decimal_of
@@ -167,6 +168,39 @@ def _voided_line(line: Document, *, keep_price: bool) -> Document:
             detail["UnitPrice"] = Decimal(0)
         voided[kind] = detail
     return voided
+
+
+def merge_items(desk: Desk, gone: Row, kept: Row) -> Row:
+    """Let all lines of an item name another one, and make it inactive; returns what is kept.
+
+    Every sale concerned gets a new version: that is our reading, no recording shows a merge.
+    """
+    if gone.id == kept.id:
+        raise faults.business("an item cannot be merged into itself")
+    for entity in SALES:
+        for row in list(desk.books.table(entity).rows.values()):
+            if gone.id in stock_taken(entity, row.document) and not row.verbatim:
+                lines = [_renamed(line, gone.id, kept) for line in row.document["Line"]]
+                _next_version(desk, row, {**row.document, "Line": lines})
+    lists.update(desk, desk.books.table(ITEM).rows[gone.id], _inactive(desk, gone))
+    return desk.books.table(ITEM).rows[kept.id]
+
+
+def _inactive(desk: Desk, row: Row) -> Document:
+    token = str(desk.books.table(ITEM).rows[row.id].sync_token)
+    return {"SyncToken": token, "sparse": True, "Active": False}
+
+
+def _renamed(line: Document, item: str, kept: Row) -> Document:
+    kind = line["DetailType"]
+    detail = line.get(kind, {})
+    if kind == "GroupLineDetail":
+        children = [_renamed(child, item, kept) for child in detail["Line"]]
+        return {**line, kind: {**detail, "Line": children}}
+    if detail.get("ItemRef", {}).get("value") != item:
+        return line
+    reference = {"value": kept.id, "name": kept.document["FullyQualifiedName"]}
+    return {**line, kind: {**detail, "ItemRef": reference}}
 
 
 def stock_taken(entity: Entity, document: Document | None) -> dict[str, Decimal]:

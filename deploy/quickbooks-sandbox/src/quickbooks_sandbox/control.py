@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query, Response
 from pydantic import Field
 
-from quickbooks_sandbox import records, wire
+from quickbooks_sandbox import records, webhooks, wire
 from quickbooks_sandbox.books import Profile, TaxCode
 from quickbooks_sandbox.clock import milliseconds_text
 from quickbooks_sandbox.forms import Form, FormError
@@ -144,6 +144,12 @@ def _network(sandbox: Sandbox) -> APIRouter:
         """Forget all that was planted."""
         sandbox.disturbances.planted.clear()
         return json_answer([])
+
+    @routes.post("/control/webhooks")
+    async def webhook(form: webhooks.WebhookForm) -> Response:
+        """Write out a signed delivery; the caller delivers it."""
+        realm = _realm(sandbox, records.DEFAULT)
+        return json_answer(webhooks.deliver(form, realm, sandbox.clock.now()))
 
     @routes.get("/control/requests")
     async def requests(since: Annotated[int, Query(ge=0)] = 0) -> Response:

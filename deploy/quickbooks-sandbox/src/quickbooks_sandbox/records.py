@@ -24,6 +24,7 @@ from quickbooks_sandbox.forms import (
     SaleForm,
     change_body,
     item_body,
+    item_row,
     payment_body,
     sale_body,
     sale_row,
@@ -59,6 +60,12 @@ class EmailForm(Form):
     """Where to send a sale."""
 
     address: str | None = None
+
+
+class MergeForm(Form):
+    """Which item survives."""
+
+    into: str
 
 
 class TombstoneForm(Form):
@@ -146,6 +153,12 @@ async def update_record(
     plain = {name: wire.plain(value) for name, value in body.items()}
     full = plain | {"Id": row.id, "SyncToken": str(row.sync_token), "sparse": True}
     return _row(api.update(desk, row, full))
+
+
+@router.post(COMPANY + "/items/{record}/merge")
+async def merge(record: str, form: MergeForm, desk: AtDesk) -> Response:
+    """Merge an item into another: its lines move, and it becomes inactive."""
+    return _row(bookkeeping.merge_items(desk, item_row(desk, record), item_row(desk, form.into)))
 
 
 @router.post(COMPANY + "/{collection}/{record}/void")
