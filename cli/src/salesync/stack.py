@@ -135,11 +135,9 @@ def _stay(data: Path, state: State, console: Console) -> None:
         console.print()
     for number in _STOP_SIGNALS:
         signal.signal(number, signal.SIG_IGN)
-    if ended is not None and not State.read(data).processes:
+    if not system.down(data, lambda line: console.print(f"  {line}", markup=False)):
         console.print("It was stopped by `salesync down`.")
-        return
-    system.down(data, lambda line: console.print(f"  {line}", markup=False))
-    if ended is not None:
+    elif ended is not None:
         raise StackError(
             f"{ended.name} ended by itself, so the rest was stopped. The end of {ended.log}:\n"
             f"{ended.last_lines()}"

@@ -1,4 +1,6 @@
+import json
 import signal
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -64,3 +66,22 @@ def test_the_end_of_the_log_is_shown(tmp_path: Path) -> None:
     process = ManagedProcess("a", 1, 0.0, log, signal.SIGTERM)
     assert process.last_lines().splitlines()[0] == "85"
     assert process.last_lines().splitlines()[-1] == "99"
+
+
+def test_a_process_that_only_its_parent_can_take_away_has_ended(tmp_path: Path) -> None:
+    process = _start(tmp_path, "polite", POLITE, "here")
+    program = (
+        "import json, sys\n"
+        "from local_stack.processes import ManagedProcess\n"
+        "ManagedProcess.from_json(json.loads(sys.argv[1])).stop(print)\n"
+    )
+    # This test, the parent, does not look until the other process is done.
+    done = subprocess.run(
+        [sys.executable, "-c", program, json.dumps(process.as_json())],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=20,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert not process.is_running()

@@ -7,6 +7,7 @@ which it started is the one that was noted when we started it.
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,8 @@ from local_stack.waiting import Server
 
 STOP_SECONDS_MAX = 20.0
 KILL_SECONDS_MAX = 10.0
+ZOMBIE_SECONDS_MAX = 1.0
+POLL_SECONDS = 0.1
 LOG_LINES_SHOWN = 15
 
 
@@ -108,15 +111,28 @@ class ManagedProcess:
                 return
 
     def _ended_within(self, seconds: float) -> bool:
-        try:
-            if self.popen is not None:
+        """Wait until it is gone; one that its parent leaves a zombie counts as gone after a while.
+
+        Only a parent can take a zombie away, and it may itself be waiting for us.
+        """
+        if self.popen is not None:
+            try:
                 self.popen.wait(seconds)
-                return True
-            process = _same_process(self.pid, self.started_at)
-            if process is not None:
-                process.wait(seconds)
-        except (subprocess.TimeoutExpired, psutil.TimeoutExpired):
-            return False
+            except subprocess.TimeoutExpired:
+                return False
+            return True
+        deadline = time.monotonic() + seconds
+        ended_at = None
+        while (process := _same_process(self.pid, self.started_at)) is not None:
+            now = time.monotonic()
+            if self.is_running():
+                if now >= deadline:
+                    return False
+            else:
+                ended_at = ended_at or now
+                if now >= ended_at + ZOMBIE_SECONDS_MAX:
+                    return True
+            psutil.wait_procs([process], timeout=POLL_SECONDS)
         return True
 
 

@@ -99,15 +99,15 @@ def prepare(data_dir: Path) -> None:
 
 
 @contextmanager
-def only_one(data_dir: Path) -> Iterator[None]:
-    """Keep other `up` and `down` commands off the folder.
+def only_one(data_dir: Path, *, wait: bool = False) -> Iterator[None]:
+    """Keep other `up` and `down` commands off the folder, waiting for the present one or not.
 
     Raises:
-        StackError: another one is at work there.
+        StackError: another one is at work there, and we do not wait.
     """
     with (data_dir / ".lock").open("w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             raise StackError(
                 f"Another `salesync up` or `down` is at work in {data_dir}. Wait for it, or name"

@@ -42,16 +42,19 @@ def up(
 
 
 def down(data_dir: Path, on_progress: Progress = silent) -> bool:
-    """Stop what `up` started in `data_dir`; false if nothing ran."""
+    """Stop what `up` started in `data_dir`; false if nothing was there to stop.
+
+    Waits for an `up` or `down` that is at work there.
+    """
     data_dir = data_dir.resolve()
     if not data_dir.exists():
         return False
-    with only_one(data_dir):
+    with only_one(data_dir, wait=True):
         state = State.read(data_dir)
-        running = state.running()
-        stop_in_order(running, on_progress)
+        known = bool(state.processes)
+        stop_in_order(state.running(), on_progress)
         state.forget()
-        return bool(running)
+        return known
 
 
 def environment(data_dir: Path) -> dict[str, str]:
