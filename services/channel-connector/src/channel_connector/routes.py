@@ -105,6 +105,21 @@ def router(
 
 
 def _add_reads(routes: APIRouter, pool: asyncpg.Pool) -> None:
+    @routes.get("/businesses")
+    async def list_businesses(limit: PageLimit = 100, cursor: PageCursor = None) -> dict[str, Any]:
+        """The businesses that have a connection or a channel; for operators."""
+        after = decode_cursor(cursor, str)[0] if cursor else ""
+        rows = store.queries.list_businesses(pool, after=after, count=limit + 1)
+        return _page([dict(row) async for row in rows], limit, lambda item: (item["business_id"],))
+
+    @routes.get("/channels/{channel_id}")
+    async def find_channel(channel_id: _Id) -> dict[str, Any]:
+        """One channel."""
+        channel = await store.find_channel(pool, channel_id)
+        if channel is None:
+            raise HTTPException(404, f"There is no channel {channel_id}.")
+        return _channel(channel)
+
     @routes.get("/channels/{channel_id}/syncs")
     async def list_syncs(
         channel_id: _Id, limit: PageLimit = 100, cursor: PageCursor = None

@@ -152,6 +152,11 @@ async def test_a_channel_is_connected_and_synced(running: Running, sandbox: Sand
     )
     found = [*channels["items"], *rest.json()["items"]]
     assert {c["channel_type"] for c in found} == {"accounting", "manual"}
+    one = (await running.http.get(f"/channels/{channel}")).json()
+    assert (one["business_id"], one["channel_id"]) == (business, channel)
+    assert (await running.http.get("/channels/nowhere")).status_code == 404
+    businesses = (await running.http.get("/businesses?limit=1000")).json()["items"]
+    assert business in [b["business_id"] for b in businesses]
     syncs = (await running.http.get(f"/channels/{channel}/syncs")).json()["items"]
     assert [s["sync_id"] for s in syncs] == [sync]
     document = captured[0]["external_id"]

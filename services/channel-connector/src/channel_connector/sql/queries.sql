@@ -47,6 +47,14 @@ select business_id, connection_id, provider, realm_id, status, changed_at, compa
 from connections
 where business_id = :business_id and connection_id = :connection_id;
 
+-- name: list_businesses(after, count)
+-- A page of the businesses.
+select business_id, max_accounting_connections
+from businesses
+where business_id > :after
+order by business_id
+limit :count;
+
 -- name: list_connections(business_id, after, count)
 -- A page of the connections of a business.
 select business_id, connection_id, provider, realm_id, status, changed_at, company_name,
