@@ -81,6 +81,24 @@ def test_a_verbatim_record_is_handed_out_as_it_is(sandbox: SandboxClient) -> Non
     assert sandbox.record("invoices", lines=CHAIR)["Id"] == "902"
 
 
+def test_a_verbatim_record_cannot_be_changed_but_deleted(sandbox: SandboxClient) -> None:
+    path = "/control/companies/default/{}/verbatim"
+    for place in ("invoices/900", "items/50"):
+        sandbox.http.put(path.format(place), content='{"Balance": 5}').raise_for_status()
+    refusals = [
+        sandbox.post("invoice", {"Id": "900", "SyncToken": "0"}, operation="void"),
+        sandbox.post("invoice", {"Id": "900", "SyncToken": "0", "sparse": True}),
+        sandbox.post("item", {"Id": "50", "SyncToken": "0", "sparse": True}),
+        sandbox.post("invoice/900/send", "", sendTo="a@cedar.example"),
+    ]
+    codes = [answer.json()["Fault"]["Error"][0]["code"] for answer in refusals]
+    assert codes == ["6000"] * 4
+    pay = {"invoice": "900", "amount": 1, "customer": "1"}
+    assert sandbox.http.post("/control/companies/default/payments", json=pay).status_code == 422
+    deleted = sandbox.post("invoice", {"Id": "900", "SyncToken": "0"}, operation="delete")
+    assert deleted.json()["Invoice"]["status"] == "Deleted"
+
+
 def test_companies_keep_their_books_apart(sandbox: SandboxClient) -> None:
     sandbox.control("POST", "/companies", {"realm": "9130000000000002", "stocked": True})
     sandbox.record("invoices", lines=CHAIR)

@@ -53,8 +53,7 @@ def update_sale(desk: Desk, row: Row, body: Document) -> Row:
     Raises: QboError 5010 if SyncToken is not the latest.
     """
     check_token(row, body)
-    if row.verbatim:
-        raise faults.business("this record was put in verbatim by the control API; put it again")
+    _refuse_verbatim(row)
     sent = {name: value for name, value in body.items() if name not in SYSTEM_FIELDS}
     full = dict(sales.given(sent))
     if body.get("sparse") is True:
@@ -73,6 +72,7 @@ def void_sale(desk: Desk, row: Row) -> Row:
     Source: the recorded pair before and after `operation=void`: amounts 0, TaxLine gone, LinkedTxn
     empty, Qty 0 only where it was, UnitPrice dropped (or kept as 0, by switch).
     """
+    _refuse_verbatim(row)
     old = row.document
     note = str(old.get("PrivateNote", ""))
     if note.startswith("Voided") and not old["TotalAmt"]:
@@ -92,6 +92,7 @@ def void_sale(desk: Desk, row: Row) -> Row:
 
 def email_sale(desk: Desk, row: Row, address: str | None) -> Row:
     """Mark a sale as sent by e-mail: only status, version and time move."""
+    _refuse_verbatim(row)
     document = dict(row.document)
     if address:
         document["BillEmail"] = {"Address": address}
@@ -111,6 +112,11 @@ def delete_sale(desk: Desk, row: Row) -> None:
     if not row.verbatim:
         _move_stock(desk, second, row.entity, row.document, None)
         _move_customer(desk, row.entity, row.document, None)
+
+
+def _refuse_verbatim(row: Row) -> None:
+    if row.verbatim:
+        raise faults.business("this record was put in verbatim by the control API; put it again")
 
 
 def _next_version(desk: Desk, row: Row, document: Document) -> Row:
@@ -224,7 +230,7 @@ def take_stock(books: Books, taken: dict[str, Decimal], second: int) -> None:
     """
     for item_id, quantity in taken.items():
         row = books.find(ITEM, item_id)
-        if row is None or row.document["Type"] != "Inventory" or not quantity:
+        if row is None or row.document.get("Type") != "Inventory" or row.verbatim or not quantity:
             continue
         document = dict(row.document)
         document["QtyOnHand"] = decimal_of(document.get("QtyOnHand", 0), "QtyOnHand") - quantity

@@ -38,6 +38,8 @@ def update(desk: Desk, row: Row, body: Document) -> Row:
     Raises: QboError 5010 if SyncToken is not the latest.
     """
     check_token(row, body)
+    if row.verbatim:
+        raise faults.business("this record was put in verbatim by the control API; put it again")
     sent = given(body)
     if body.get("sparse") is True:
         sent = {**row.document, **sent}

@@ -133,7 +133,7 @@ def _line(books: Books, line: Document, current: Row | None) -> Document:
     if entity is None:
         raise faults.business(f"a payment cannot be applied to {kind}")
     target = books.find(entity, target_id)
-    if target is None:
+    if target is None or target.verbatim:
         raise faults.invalid_reference("Line.LinkedTxn", target_id)
     own = books.applied.get((kind, target_id), {}).get(current.id, 0) if current else 0
     if amount > target.document["Balance"] + own:

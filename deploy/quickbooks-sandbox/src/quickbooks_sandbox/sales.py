@@ -83,7 +83,7 @@ def reference(books: Books, entity: Entity, value: object, element: str) -> Docu
         raise faults.missing(f"{element}.value")
     wanted = str(value.get("value", ""))
     row = books.find(entity, wanted)
-    if row is None:
+    if row is None or row.verbatim:
         raise faults.invalid_reference(element, wanted)
     if row.document.get("Active") is False:
         raise faults.not_found()

@@ -63,7 +63,7 @@ def settle(books: Books, row: Row) -> None:
 def owe(books: Books, customer_id: str, amount: Decimal) -> None:
     """Raise what a customer owes; it moves neither version nor time."""
     row = books.find(CUSTOMER, customer_id)
-    if row is None or not amount:
+    if row is None or row.verbatim or not amount:
         return
     for name in ("Balance", "BalanceWithJobs"):
         row.document[name] = decimal_of(row.document.get(name, 0), name) + amount
