@@ -78,6 +78,7 @@ async def first_sync(story: Story) -> None:
         None,
         "not-a-finished-good",
         "not-a-finished-good",
+        "subtotal",
     ]
     assert figures(sales[story.numbers["cafe"]]) == ("active", "570.00", "231.00", "339.00")
     offer = sales[story.numbers["offer"]]
@@ -95,7 +96,7 @@ async def first_sync(story: Story) -> None:
 
 
 async def second_sync(story: Story) -> None:
-    lots, sales = await story.lots(), await story.sales()
+    lots, sales = await story.lots(), untried(await story.sales())
     before = len(story.client.events)
     summary = await story.sync()
     assert_adds_up(summary)
@@ -103,7 +104,7 @@ async def second_sync(story: Story) -> None:
     assert list(summary["skipped"]) == ["unchanged"]
     assert [e["code"] for e in summary["errors"]] == ["item-not-linked"]
     assert await story.lots() == lots
-    assert await story.sales() == sales
+    assert untried(await story.sales()) == sales
     told = {e["type"] for e in story.client.events[before:]}
     assert told <= {"sync-started", "transactions-published", "sync-completed", "sale-failed"}
 
@@ -164,6 +165,11 @@ async def a_sync_by_kafkas_own_tools(client: Client, addresses: Mapping[str, str
         rows = [line.split() for line in described.stdout.splitlines() if ".v1 " in line]
         assert rows, described.stdout + described.stderr
         assert {row[5] for row in rows if row[3] != "-"} == {"0"}, described.stdout
+
+
+def untried(sales: Mapping[str, Any]) -> dict[str, Any]:
+    """Sales without the name of the run that last tried them."""
+    return {number: {**sale, "sync_id": None} for number, sale in sales.items()}
 
 
 def remaining(lots: Mapping[str, Any]) -> dict[str, str]:
