@@ -1,9 +1,371 @@
-"""HTTP reads."""
+"""What the sales-processor answers over HTTP: sales, margins, runs, what waits, what is wrong.
+
+Money and quantities are decimal strings. A page goes on from the position of its last item, so it
+stays right while rows arrive.
+"""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 
 import asyncpg
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from chassis.http import PageCursor, PageLimit, decode_cursor, encode_cursor
+from contracts.channels import TransactionError
+from contracts.sales import SaleLine, SyncCompleted
+from sales_processor import store
+from sales_processor.domain.money import margin_percent
+from sales_processor.domain.sale import CostedLine, SaleKey
+from sales_processor.store import queries
+from sales_processor.usecases.messages import line_message
+from sales_processor.verify import Report, verify
+
+Status = Literal["waiting", "active", "voided"]
+GroupBy = Literal["product", "channel", "customer", "month"]
+From = Annotated[date | None, Query(alias="from", description="sales of this date or later")]
+To = Annotated[date | None, Query(description="sales of this date or earlier")]
 
 
-def router(pool: asyncpg.Pool) -> APIRouter:  # noqa: ARG001
-    """Routes."""
-    return APIRouter()
+class SaleRead(BaseModel):
+    """A sale with its margin, its lines with the lots behind them, and why it waits if it does.
+
+    `flags` are those of its lines, `update-waiting`, and `cost-pending` while inventory is asked.
+    """
+
+    business_id: str
+    sale_id: str
+    channel_id: str
+    source: str
+    kind: str
+    external_id: str | None
+    number: str | None
+    version: int
+    revision: int
+    status: Status
+    customer_external_id: str | None
+    customer_name: str | None
+    sale_date: date
+    currency: str | None
+    exchange_rate: Decimal | None
+    total_amount: Decimal
+    tax_amount: Decimal
+    revenue: Decimal
+    cost: Decimal
+    margin: Decimal
+    margin_percent: Decimal | None
+    short: bool
+    flags: list[str]
+    notes: str | None
+    sync_id: str | None
+    recorded_at: datetime | None
+    voided_at: datetime | None
+    void_reason: str | None
+    errors: list[TransactionError]
+    lines: list[SaleLine]
+
+
+class MarginRead(BaseModel):
+    """What a product, channel, customer or month brought."""
+
+    key: str
+    name: str | None
+    sales: int
+    quantity: Decimal
+    revenue: Decimal
+    cost: Decimal
+    margin: Decimal
+    margin_percent: Decimal | None
+
+
+class UnlinkedItemRead(BaseModel):
+    """An item without a link, and how many sales wait for it."""
+
+    connection_id: str
+    item_external_id: str
+    name: str | None
+    kind: str | None
+    sales: int
+    oldest_sale_date: date
+
+
+class RunRead(BaseModel):
+    """How far a run is: what came, what waits for its cost; at the end the summary.
+
+    `published` is None until the connector has said how much it published.
+    """
+
+    business_id: str
+    sync_id: str
+    channel_id: str
+    status: Literal["receiving", "retrying", "costing", "completed", "failed"]
+    started_at: datetime | None
+    completed_at: datetime | None
+    published: int | None
+    received: int
+    retried: int
+    pending: int
+    summary: SyncCompleted | None
+    failure: dict[str, Any] | None
+
+
+class Sales(BaseModel):
+    """A page of sales."""
+
+    items: list[SaleRead]
+    next_cursor: str | None
+
+
+class Margins(BaseModel):
+    """A page of margins."""
+
+    items: list[MarginRead]
+    next_cursor: str | None
+
+
+class UnlinkedItems(BaseModel):
+    """A page of items without a link."""
+
+    items: list[UnlinkedItemRead]
+    next_cursor: str | None
+
+
+class Summaries(BaseModel):
+    """A page of summaries."""
+
+    items: list[SyncCompleted]
+    next_cursor: str | None
+
+
+def router(pool: asyncpg.Pool) -> APIRouter:
+    """The routes of the sales-processor's read API."""
+    routes = APIRouter()
+    _add_sales(routes, pool)
+    _add_reports(routes, pool)
+    _add_runs(routes, pool)
+
+    @routes.get("/verify", tags=["operations"])
+    async def verify_all(
+        business_id: Annotated[str | None, Query(description="only this business")] = None,
+    ) -> Report:
+        """Check the invariants of sales over everything, or one business, in one snapshot."""
+        return await verify(pool, _plain(business_id))
+
+    return routes
+
+
+def _add_sales(routes: APIRouter, pool: asyncpg.Pool) -> None:
+    @routes.get("/businesses/{business_id}/sales", tags=["sales"])
+    async def list_sales(
+        *,
+        business_id: str,
+        from_: From = None,
+        to: To = None,
+        channel_id: str | None = None,
+        status: Status | None = None,
+        product_id: str | None = None,
+        limit: PageLimit = 100,
+        cursor: PageCursor = None,
+    ) -> Sales:
+        """The sales of a business, newest first; without a filter, those of every status."""
+        before = decode_cursor(cursor, str, str) if cursor else (None, None)
+        async with pool.acquire() as connection, connection.transaction(readonly=True):
+            found = await store.rows(
+                queries.list_sales(
+                    connection,
+                    business_id=_plain(business_id),
+                    from_date=from_,
+                    to_date=to,
+                    channel_id=_plain(channel_id),
+                    status=status,
+                    product_id=_plain(product_id),
+                    before_date=_position(date.fromisoformat, before[0]),
+                    before_id=before[1],
+                    count=limit + 1,
+                )
+            )
+            items = await _sales(connection, found[:limit])
+        return Sales(
+            items=items,
+            next_cursor=(
+                encode_cursor(items[-1].sale_date.isoformat(), items[-1].sale_id)
+                if len(found) > limit
+                else None
+            ),
+        )
+
+    @routes.get("/businesses/{business_id}/sales/{sale_id}", tags=["sales"])
+    async def get_sale(business_id: str, sale_id: str) -> SaleRead:
+        """One sale."""
+        async with pool.acquire() as connection, connection.transaction(readonly=True):
+            row = await queries.find_sale(
+                connection, business_id=_plain(business_id), sale_id=_plain(sale_id)
+            )
+            if row is None:
+                raise HTTPException(404, f"Business {business_id} has no sale {sale_id}.")
+            (sale,) = await _sales(connection, [row])
+        return sale
+
+
+def _add_reports(routes: APIRouter, pool: asyncpg.Pool) -> None:
+    @routes.get("/businesses/{business_id}/margins", tags=["reports"])
+    async def list_margins(
+        *,
+        business_id: str,
+        group_by: GroupBy,
+        from_: From = None,
+        to: To = None,
+        limit: PageLimit = 100,
+        cursor: PageCursor = None,
+    ) -> Margins:
+        """Revenue, cost and margin by product, channel, customer or month; active sales only."""
+        (after,) = decode_cursor(cursor, str) if cursor else (None,)
+        async with pool.acquire() as connection:
+            found = await store.rows(
+                queries.list_margins(
+                    connection,
+                    business_id=_plain(business_id),
+                    group_by=group_by,
+                    from_date=from_,
+                    to_date=to,
+                    after=after,
+                    count=limit + 1,
+                )
+            )
+        items = [
+            MarginRead(
+                **row,
+                margin=row["revenue"] - row["cost"],
+                margin_percent=margin_percent(row["revenue"], row["cost"]),
+            )
+            for row in found[:limit]
+        ]
+        more = len(found) > limit
+        return Margins(items=items, next_cursor=encode_cursor(items[-1].key) if more else None)
+
+    @routes.get("/businesses/{business_id}/unlinked-items", tags=["reports"])
+    async def list_unlinked_items(
+        business_id: str, limit: PageLimit = 100, cursor: PageCursor = None
+    ) -> UnlinkedItems:
+        """Items that no product is linked to and that sales wait for."""
+        after = decode_cursor(cursor, str, str) if cursor else ("", "")
+        async with pool.acquire() as connection:
+            found = await store.rows(
+                queries.list_unlinked_items(
+                    connection,
+                    business_id=_plain(business_id),
+                    after_connection=after[0],
+                    after_item=after[1],
+                    count=limit + 1,
+                )
+            )
+        items = [UnlinkedItemRead(**row) for row in found[:limit]]
+        return UnlinkedItems(
+            items=items,
+            next_cursor=(
+                encode_cursor(items[-1].connection_id, items[-1].item_external_id)
+                if len(found) > limit
+                else None
+            ),
+        )
+
+
+def _add_runs(routes: APIRouter, pool: asyncpg.Pool) -> None:
+    @routes.get("/syncs/{sync_id}/summary", tags=["syncs"])
+    async def get_run(
+        sync_id: str,
+        business_id: Annotated[
+            str | None, Query(description="whose run, where two businesses chose one id")
+        ] = None,
+    ) -> RunRead:
+        """How far a run is, and its summary when it is completed."""
+        async with pool.acquire() as connection:
+            found = await store.rows(
+                queries.find_runs(
+                    connection, sync_id=_plain(sync_id), business_id=_plain(business_id)
+                )
+            )
+        if not found:
+            raise HTTPException(404, f"No transaction or event of a sync {sync_id} has come yet.")
+        if len(found) > 1:
+            raise HTTPException(
+                409, f"Two businesses have a sync {sync_id}; say whose with ?business_id=."
+            )
+        values = dict(found[0])
+        return RunRead(status=values.pop("phase"), **values)
+
+    @routes.get("/businesses/{business_id}/sync-summaries", tags=["syncs"])
+    async def list_summaries(
+        business_id: str,
+        channel_id: str | None = None,
+        limit: PageLimit = 100,
+        cursor: PageCursor = None,
+    ) -> Summaries:
+        """The summaries of a business's runs, newest first."""
+        before = decode_cursor(cursor, str, str) if cursor else (None, None)
+        async with pool.acquire() as connection:
+            found = await store.rows(
+                queries.list_summaries(
+                    connection,
+                    business_id=_plain(business_id),
+                    channel_id=_plain(channel_id),
+                    before_instant=_position(datetime.fromisoformat, before[0]),
+                    before_id=before[1],
+                    count=limit + 1,
+                )
+            )
+        page = found[:limit]
+        return Summaries(
+            items=[SyncCompleted(**row["summary"]) for row in page],
+            next_cursor=(
+                encode_cursor(page[-1]["completed_at"].isoformat(), page[-1]["sync_id"])
+                if len(found) > limit
+                else None
+            ),
+        )
+
+
+async def _sales(connection: Any, found: list[Any]) -> list[SaleRead]:  # noqa: ANN401
+    """Sales of database rows, with their lines."""
+    keys = [(row["business_id"], row["sale_id"]) for row in found]
+    lines: dict[SaleKey, list[CostedLine]] = {key: [] for key in keys}
+    if keys:
+        for row in await store.rows(queries.list_lines(connection, **store.by_key(keys))):
+            lines[row["business_id"], row["sale_id"]].append(store.costed_line(row))
+    return [_sale(row, lines[key]) for row, key in zip(found, keys, strict=True)]
+
+
+def _sale(row: Any, lines: list[CostedLine]) -> SaleRead:  # noqa: ANN401  (a database row)
+    values = dict(row)
+    flags = list(values.pop("flags"))
+    flags += ["update-waiting"] if values.pop("update_waiting") else []
+    flags += ["cost-pending"] if values.pop("cost_pending") else []
+    values["errors"] = values["errors"] or []
+    values["status"] = "waiting" if values["status"] == "costing" else values["status"]
+    return SaleRead(
+        **values,
+        margin=values["revenue"] - values["cost"],
+        margin_percent=margin_percent(values["revenue"], values["cost"]),
+        short="short" in flags,
+        flags=flags,
+        lines=[line_message(line) for line in lines],
+    )
+
+
+def _position(read: Any, text: str | None) -> Any:  # noqa: ANN401  (a date or an instant)
+    """A cursor's position as a value, read by `read`."""
+    try:
+        return None if text is None else read(text)
+    except ValueError as error:
+        raise HTTPException(
+            422, "`cursor` is none that this list gave; start without one."
+        ) from error
+
+
+def _plain(text: str | None) -> str | None:
+    """Text that Postgres can hold."""
+    if text is not None and "\x00" in text:
+        raise HTTPException(404, "No id holds a NUL character.")
+    return text

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from chassis.testing import Driver, Published
+from sales_processor.verify import verify
 
 BUSINESS = "acme"
 CHANNEL = "channel-1"
@@ -232,3 +233,38 @@ class Story:
     def types(self) -> list[str]:
         """The types of all events so far."""
         return [p.type for p in self.events]
+
+    async def value(self, sql: str, *arguments: object) -> Any:  # noqa: ANN401
+        """What stands in the database."""
+        return await self.driver.pool.fetchval(sql, *arguments)
+
+    async def violations(self) -> list[Any]:
+        """What breaks an invariant."""
+        report = await verify(self.driver.pool, None)
+        return [check for check in report.checks if check.violations]
+
+    async def row(self, sql: str, *arguments: object) -> tuple[Any, ...]:
+        """A row of the database."""
+        (row,) = await self.driver.pool.fetch(sql, *arguments)
+        return tuple(row)
+
+    async def dump(self) -> dict[str, list[str]]:
+        """What all tables say, but for the instants of recording and offsets."""
+        tables = {
+            "sales": "to_jsonb(t) - '{recorded_at,voided_at}'::text[]",
+            "sale_lines": "to_jsonb(t)",
+            "waiting_versions": "to_jsonb(t) - 'tried_by'",
+            "missing_items": "to_jsonb(t)",
+            "tombstones": "to_jsonb(t)",
+            "sync_runs": "to_jsonb(t) - 'completed_at' #- '{summary,completed_at}'",
+            "sync_entries": "to_jsonb(t)",
+        }
+        return {
+            name: sorted(
+                row["line"]
+                for row in await self.driver.pool.fetch(
+                    f"select ({columns})::text as line from {name} as t"  # noqa: S608  (ours)
+                )
+            )
+            for name, columns in tables.items()
+        }

@@ -478,3 +478,131 @@ select business_id, min(channel_id) as channel_id
 from channels
 where channel_type = 'manual' and business_id = any(:business_ids::text[])
 group by business_id;
+
+-- name: list_sales(business_id, from_date, to_date, channel_id, status, product_id, before_date, before_id, count)
+-- A page of the sales of a business, newest first, with the errors of those that wait. A sale that
+-- has no cost yet for the first time is one that waits.
+select sale.business_id, sale.sale_id, sale.channel_id, sale.source, sale.kind, sale.external_id,
+    sale.number, sale.version, sale.revision, sale.status, sale.customer_external_id,
+    sale.customer_name, sale.sale_date, sale.currency, sale.exchange_rate, sale.total_amount,
+    sale.tax_amount, sale.revenue, sale.cost, sale.flags, sale.notes, sale.sync_id,
+    sale.update_waiting, sale.draft is not null as cost_pending, sale.recorded_at, sale.voided_at,
+    sale.void_reason, waiting.errors
+from sales as sale
+left join waiting_versions as waiting using (business_id, sale_id)
+where sale.business_id = :business_id
+  and (:from_date::date is null or sale.sale_date >= :from_date)
+  and (:to_date::date is null or sale.sale_date <= :to_date)
+  and (:channel_id::text is null or sale.channel_id = :channel_id)
+  and (
+      :status::text is null
+      or sale.status = :status
+      or (sale.status = 'costing' and :status = 'waiting')
+  )
+  and (
+      :product_id::text is null
+      or exists (
+          select
+          from sale_lines as line
+          where line.business_id = sale.business_id
+            and line.sale_id = sale.sale_id
+            and line.product_id = :product_id
+      )
+  )
+  and (
+      :before_date::date is null
+      or (sale.sale_date, sale.sale_id) < (:before_date, :before_id::text)
+  )
+order by sale.sale_date desc, sale.sale_id desc
+limit :count;
+
+-- name: find_sale(business_id, sale_id)^
+-- One sale, as in the list.
+select sale.business_id, sale.sale_id, sale.channel_id, sale.source, sale.kind, sale.external_id,
+    sale.number, sale.version, sale.revision, sale.status, sale.customer_external_id,
+    sale.customer_name, sale.sale_date, sale.currency, sale.exchange_rate, sale.total_amount,
+    sale.tax_amount, sale.revenue, sale.cost, sale.flags, sale.notes, sale.sync_id,
+    sale.update_waiting, sale.draft is not null as cost_pending, sale.recorded_at, sale.voided_at,
+    sale.void_reason, waiting.errors
+from sales as sale
+left join waiting_versions as waiting using (business_id, sale_id)
+where sale.business_id = :business_id and sale.sale_id = :sale_id;
+
+-- name: list_margins(business_id, group_by, from_date, to_date, after, count)
+-- A page of margins by product, channel, customer or month, by key. Voided and waiting sales are out.
+with grouped as (
+    select
+        case :group_by
+            when 'product' then line.product_id
+            when 'channel' then sale.channel_id
+            when 'customer' then coalesce(sale.customer_external_id, sale.customer_name, '')
+            else to_char(sale.sale_date, 'YYYY-MM')
+        end as key,
+        max(
+            case :group_by
+                when 'product' then line.product_name
+                when 'customer' then sale.customer_name
+            end
+        ) as name,
+        count(distinct sale.sale_id)::integer as sales,
+        coalesce(sum(line.quantity), 0) as quantity,
+        coalesce(sum(line.revenue), 0) as revenue,
+        coalesce(sum(line.cost), 0) as cost
+    from sales as sale
+    left join sale_lines as line
+        on line.business_id = sale.business_id
+        and line.sale_id = sale.sale_id
+        and line.product_id is not null
+    where sale.business_id = :business_id
+      and sale.status = 'active'
+      and (:from_date::date is null or sale.sale_date >= :from_date)
+      and (:to_date::date is null or sale.sale_date <= :to_date)
+      and (:group_by::text <> 'product' or line.product_id is not null)
+    group by 1
+)
+select key, name, sales, quantity, revenue, cost
+from grouped
+where :after::text is null or key > :after
+order by key
+limit :count;
+
+-- name: list_unlinked_items(business_id, after_connection, after_item, count)
+-- A page of the items that waiting sales lack, with how many sales wait for each.
+select missing.connection_id, missing.item_external_id, max(missing.name) as name,
+    max(missing.kind) as kind, count(*)::integer as sales, min(waiting.sale_date) as oldest_sale_date
+from missing_items as missing
+join waiting_versions as waiting using (business_id, sale_id)
+where missing.business_id = :business_id
+  and (missing.connection_id, missing.item_external_id) > (:after_connection::text, :after_item::text)
+  and not exists (
+      select
+      from item_links as link
+      where link.business_id = missing.business_id
+        and link.connection_id = missing.connection_id
+        and link.item_external_id = missing.item_external_id
+  )
+group by missing.connection_id, missing.item_external_id
+order by missing.connection_id, missing.item_external_id
+limit :count;
+
+-- name: find_runs(sync_id, business_id)
+-- Runs of this id: one, unless two businesses chose the same.
+select business_id, sync_id, channel_id, phase, started_at, published, received, retried, pending,
+    completed_at, summary, failure
+from sync_runs
+where sync_id = :sync_id and (:business_id::text is null or business_id = :business_id)
+limit 2;
+
+-- name: list_summaries(business_id, channel_id, before_instant, before_id, count)
+-- A page of the summaries of a business, newest first.
+select sync_id, completed_at, summary
+from sync_runs
+where business_id = :business_id
+  and phase = 'completed'
+  and (:channel_id::text is null or channel_id = :channel_id)
+  and (
+      :before_instant::timestamptz is null
+      or (completed_at, sync_id) < (:before_instant, :before_id::text)
+  )
+order by completed_at desc, sync_id desc
+limit :count;

@@ -69,12 +69,13 @@ def _whole(sale: Sale, costed: Costed) -> dict[str, Any]:
         "margin_percent": margin_percent(content.revenue, costed.cost),
         "short": "short" in costed.flags,
         "flags": flags,
-        "lines": [_line(line) for line in costed.lines],
+        "lines": [line_message(line) for line in costed.lines],
         "sync_id": content.sync_id,
     }
 
 
-def _line(costed: CostedLine) -> messages.SaleLine:
+def line_message(costed: CostedLine) -> messages.SaleLine:
+    """A line as events and reads carry it."""
     line = costed.line
     return _trusted(
         messages.SaleLine,

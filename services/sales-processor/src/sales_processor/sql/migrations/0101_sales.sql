@@ -200,7 +200,8 @@ create table sync_runs (
     )
 );
 create index sync_runs_by_id on sync_runs (sync_id);
-create index sync_runs_of_channel on sync_runs (business_id, channel_id, started_at);
+create index sync_runs_completed on sync_runs (business_id, completed_at, sync_id)
+    where phase = 'completed';
 
 -- What became of each transaction of a run (`sequence` is the run's) and of each failed sale that it
 -- tried again (`sequence` counts those).
