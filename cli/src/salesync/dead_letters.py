@@ -7,7 +7,8 @@ bytes that were received, unchanged.
 import base64
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -21,7 +22,7 @@ from rich.table import Table
 from contracts.topics import load
 from local_stack import StackError
 from salesync.addresses import DEFAULT_FOLDER, DataFolder, address
-from salesync.kafka import BROKERS, administering, partitions_of, producing, records, talk
+from salesync.kafka import BROKERS, administering, producing, records, talk
 
 app = typer.Typer(
     no_args_is_help=True, help="Look at records that could not be applied; try again or drop them."
@@ -88,10 +89,7 @@ def list_(
     brokers = address(BROKERS, data)
     topics = [_known(topic)] if topic else _dead_letter_topics()
 
-    async def summaries() -> list[dict[str, Any]]:
-        return [Letter(record).summary() async for record in records(brokers, topics)]
-
-    found = talk(brokers, summaries())
+    found = talk(brokers, _summaries(brokers, topics))
     if as_json:
         typer.echo(json.dumps(found, indent=2))
     elif not found:
@@ -178,10 +176,11 @@ def drop(
     brokers = address(BROKERS, data)
     place = TopicPartition(_known(topic), partition)
 
-    async def offsets() -> list[int]:
-        return [r.offset async for r in records(brokers, [topic]) if r.partition == partition]
-
-    doomed = [o for o in talk(brokers, offsets()) if through is None or o <= through]
+    doomed = [
+        letter["offset"]
+        for letter in talk(brokers, _summaries(brokers, [topic]))
+        if letter["partition"] == partition and (through is None or letter["offset"] <= through)
+    ]
     if not doomed:
         typer.echo("There is nothing to drop.")
         return
@@ -196,11 +195,16 @@ def drop(
     typer.echo(f"Dropped {len(doomed)}.")
 
 
+async def _summaries(brokers: str, topics: Sequence[str]) -> list[dict[str, Any]]:
+    async with aclosing(records(brokers, topics)) as found:
+        return [Letter(record).summary() async for record in found]
+
+
 async def _replay(brokers: str, topic: str, chosen: Callable[[Letter], bool]) -> int:
     """Send back, in order, what was there at the start."""
     count = 0
-    async with producing(brokers) as producer:
-        async for letter in _letters(brokers, topic):
+    async with producing(brokers) as producer, aclosing(records(brokers, [topic])) as found:
+        async for letter in (Letter(record) async for record in found):
             if not chosen(letter):
                 continue
             original = letter.reason("topic")
@@ -219,16 +223,11 @@ async def _replay(brokers: str, topic: str, chosen: Callable[[Letter], bool]) ->
     return count
 
 
-async def _letters(brokers: str, topic: str) -> AsyncIterator[Letter]:
-    async for record in records(brokers, [topic]):
-        yield Letter(record)
-
-
 async def _find(brokers: str, topic: str, partition: int, offset: int) -> Letter:
-    if TopicPartition(topic, partition) in await partitions_of(brokers, [topic]):
-        async for letter in _letters(brokers, topic):
-            if (letter.record.partition, letter.record.offset) == (partition, offset):
-                return letter
+    async with aclosing(records(brokers, [topic])) as found:
+        async for record in found:
+            if (record.partition, record.offset) == (partition, offset):
+                return Letter(record)
     raise _absent(topic, partition, offset)
 
 
@@ -252,27 +251,30 @@ def _known(topic: str) -> str:
 
 
 def _print_list(found: list[dict[str, Any]]) -> None:
-    table = Table("Topic", "Offset", "Reason", "Since", "Tried", "What is wrong", box=None)
-    for letter in found[-LETTERS_SHOWN_MAX:]:
-        table.add_row(
-            letter["topic"],
-            f"{letter['partition']}/{letter['offset']}"
-            if letter["partition"]
-            else str(letter["offset"]),
-            letter["reason"],
-            _age(letter["failed_at"]),
-            letter["attempts"],
-            letter["message"].strip().splitlines()[-1][:200] if letter["message"] else "",
-        )
-    Console(highlight=False).print(table)
-    if len(found) > LETTERS_SHOWN_MAX:
-        typer.echo(f"These are the last {LETTERS_SHOWN_MAX} of {len(found)}.")
+    """A table for each topic."""
+    console = Console(highlight=False)
+    shown = found[-LETTERS_SHOWN_MAX:]
+    for topic in dict.fromkeys(letter["topic"] for letter in shown):
+        console.print(topic, style="bold", markup=False)
+        table = Table("Offset", "Reason", "Since", "Tried", "What is wrong", box=None)
+        for letter in shown:
+            if letter["topic"] == topic:
+                table.add_row(
+                    str(letter["offset"]),
+                    letter["reason"],
+                    _time(letter["failed_at"]),
+                    letter["attempts"],
+                    letter["message"].strip().rsplit("\n", 1)[-1][:200],
+                )
+        console.print(table)
+    if len(shown) < len(found):
+        console.print(f"These are the last {len(shown)} of {len(found)}.")
 
 
-def _age(failed_at: str) -> str:
+def _time(failed_at: str) -> str:
     """The time in words that fit a table; as written where it is no time."""
     try:
-        return datetime.fromisoformat(failed_at).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+        return datetime.fromisoformat(failed_at).astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     except ValueError:
         return failed_at
 

@@ -4,11 +4,11 @@ It works on a folder of its own, so it runs beside a system that is up, and leav
 """
 
 import asyncio
+import json
 import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,13 @@ from rich.console import Console
 from rich.rule import Rule
 from rich.table import Table
 
+from contracts import registry
+from contracts.channels import SyncFailed
+from contracts.sales import SyncCompleted
 from local_stack import StackError, system
+from salesync import summary
 from salesync.client import Event, connect
+from salesync.sales import show as show_sales
 from salesync.stack import start
 from salesync.story import LAMP_LOT, LOTS, PRODUCTS, Story
 
@@ -73,7 +78,7 @@ async def _first_sync(console: Console, story: Story) -> None:
     )
     console.print(Rule("First sync"))
     _show_summary(console, await story.sync())
-    _show_sales(console, await story.sales())
+    show_sales((await story.sales()).values(), console)
     _show_lots(console, await story.lots())
 
 
@@ -97,7 +102,7 @@ async def _third_sync(console: Console, story: Story) -> None:
         "QuickBooks knows nothing of."
     )
     _show_summary(console, await story.sync())
-    _show_sales(console, await story.sales())
+    show_sales((await story.sales()).values(), console)
     _show_lots(console, await story.lots())
 
 
@@ -112,55 +117,11 @@ def _show_stock(console: Console) -> None:
 
 
 def _show_summary(console: Console, end: Event) -> None:
-    if end["type"] != "sync-completed":
-        console.print(f"[red]{end['type']}: {end.get('detail') or end.get('message')}[/]")
-        return
-    skipped = end["skipped"]
-    counts = Table("Received", "Created", "Updated", "Voided", "Skipped", "Errors", box=None)
-    counts.add_row(
-        str(end["received"]),
-        str(end["created"]),
-        str(end["updated"]),
-        str(end["voided"]),
-        ", ".join(f"{count} {reason}" for reason, count in skipped.items()) or "0",
-        str(len(end["errors"])),
-    )
-    console.print(counts)
-    for error in end["errors"]:
-        console.print(f"  [yellow]{error['kind']} {error.get('number')}: {error['message']}[/]")
-        if error.get("hint"):
-            console.print(f"    {error['hint']}")
-
-
-def _show_sales(console: Console, sales: Mapping[str, Any]) -> None:
-    table = Table("Number", "Date", "Customer", "Status", title="Sales", title_justify="left")
-    for column in ("Revenue", "Cost", "Margin", "%"):
-        table.add_column(column, justify="right")
-    table.add_column("Lots behind the cost")
-    for number, sale in sorted(sales.items()):
-        table.add_row(
-            number,
-            sale["sale_date"],
-            sale["customer_name"],
-            sale["status"],
-            *(_money(sale[name]) for name in ("revenue", "cost", "margin")),
-            str(sale["margin_percent"] or ""),
-            "\n".join(_lots_behind(sale)),
-        )
-    console.print(table)
-
-
-def _lots_behind(sale: Mapping[str, Any]) -> list[str]:
-    shown = []
-    for line in sale["lines"]:
-        if line.get("skipped_reason"):
-            name = line.get("description") or line.get("product_name") or "line"
-            shown.append(f"[dim]{name}: {line['skipped_reason']}[/]")
-        shown += [
-            f"{a['quantity']} at {a['unit_cost']} from {a['lot_number']}"
-            for a in line.get("allocations") or ()
-        ]
-    return shown
+    topic = "channels.events.v1" if end["type"] == "sync-failed" else "sales.events.v1"
+    outcome = registry.read(topic, json.dumps(end).encode())
+    if not isinstance(outcome, SyncCompleted | SyncFailed):
+        raise TypeError(f"A sync ended with {outcome.type}.")
+    summary.show(outcome, console)
 
 
 def _show_lots(console: Console, lots: Mapping[str, Any]) -> None:
@@ -192,10 +153,6 @@ def _show_verdict(console: Console, reports: list[Any]) -> bool:
             for violation in wrong:
                 console.print(f"       [red]{violation}[/]")
     return sound
-
-
-def _money(amount: str) -> str:
-    return f"{Decimal(amount):,.2f}"
 
 
 if __name__ == "__main__":

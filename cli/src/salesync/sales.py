@@ -1,13 +1,13 @@
 """`sales`: the sales of a business with revenue, cost, margin and the lots behind them."""
 
 import json
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from itertools import islice
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from salesync.addresses import DEFAULT_FOLDER, DataFolder
 from salesync.http import PROCESSOR, Service
@@ -47,33 +47,55 @@ def sales(
     elif not found:
         typer.echo("There is no such sale.")
     else:
-        Console(highlight=False).print(table_of(found))
+        show(found, Console(highlight=False))
 
 
-def table_of(found: list[dict[str, Any]]) -> Table:
-    """Sales as a table: a row for each, and one for each of its lines that took goods."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("Date")
-    table.add_column("Document")
-    table.add_column("Customer / lots")
-    for name in ("Revenue", "Cost", "Margin", "%"):
-        table.add_column(name, justify="right")
+def show(found: Iterable[Mapping[str, Any]], to: Console) -> None:
+    """Print sales: a row of figures for each, and below it the lots that its lines took from.
+
+    Rows are 80 characters wide; what stands below them is not cut.
+    """
+    _row(to, "Number", "Customer", "Revenue", "Cost", "Margin", "%", style="bold")
     for sale in found:
-        flags = [] if sale["status"] == "active" else [sale["status"]]
-        table.add_row(
-            sale["sale_date"],
-            " ".join([sale["kind"], sale.get("number") or "", *flags, *sale.get("flags", [])]),
+        _row(
+            to,
+            sale.get("number") or "",
             sale.get("customer_name") or "",
-            *(money(Decimal(sale[name])) for name in ("revenue", "cost", "margin")),
+            money(Decimal(sale["revenue"])),
+            money(Decimal(sale["cost"])),
+            money(Decimal(sale["margin"])),
             sale.get("margin_percent") or "",
         )
+        state = [] if sale["status"] == "active" else [sale["status"]]
+        about = ", ".join([*state, *sale.get("flags", [])])
+        _below(to, f"{sale['kind']} of {sale['sale_date']}{about and f' ({about})'}")
         for line in sale["lines"]:
+            name = line.get("product_name") or line.get("description") or "line"
             if line.get("allocations") or line.get("shortage"):
-                table.add_row("", f"  {line.get('product_name') or ''}", _lots(line), style="dim")
-    return table
+                _below(to, f"{name}: {_lots(line)}")
+            elif line.get("skipped_reason") not in {None, "subtotal"}:
+                _below(to, f"{name}: not counted, {line['skipped_reason']}")
 
 
-def _lots(line: dict[str, Any]) -> str:
+def _row(  # noqa: PLR0917  (the columns)
+    to: Console,
+    number: str,
+    customer: str,
+    revenue: str,
+    cost: str,
+    margin: str,
+    percent: str,
+    style: str = "",
+) -> None:
+    text = f"{number:<10.10} {customer:<25.25} {revenue:>12} {cost:>11} {margin:>11} {percent:>6}"
+    to.print(text, style=style, markup=False)
+
+
+def _below(to: Console, text: str) -> None:
+    to.print(f"           {text}", style="dim", markup=False, soft_wrap=True)
+
+
+def _lots(line: Mapping[str, Any]) -> str:
     """Which lots a line took from, at what cost, and what was not in stock."""
     parts = [
         f"{_plain(a['quantity'])} of {a['lot_number']} at {_plain(a['unit_cost'])}"

@@ -4,6 +4,7 @@ Every step acts through public surfaces only and returns what it saw, so that th
 and a test can assert it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,18 +121,10 @@ class Story:
             )
         for product_id, *_ in products:
             await self.client.wait_for(
-                lambda e, p=product_id: (
-                    e["type"] == "product-changed" and e["product_id"] == p and e["item_links"]
-                ),
-                what=f"the link of product {product_id}",
-                since=since,
+                _linked(product_id), what=f"the link of product {product_id}", since=since
             )
         for _, number, *_ in lots:
-            await self.client.wait_for(
-                lambda e, n=number: e["type"] == "lot-received" and e["lot_number"] == n,
-                what=f"lot {number}",
-                since=since,
-            )
+            await self.client.wait_for(_received(number), what=f"lot {number}", since=since)
 
     async def write_books(self) -> None:
         """Write the first sales into QuickBooks."""
@@ -237,3 +230,13 @@ class Story:
 
 def _line(item: str, quantity: int, price: str) -> dict[str, Any]:
     return {"item": item, "qty": quantity, "price": price}
+
+
+def _linked(product_id: str) -> Callable[[Event], bool]:
+    return lambda e: (
+        e["type"] == "product-changed" and e["product_id"] == product_id and bool(e["item_links"])
+    )
+
+
+def _received(lot_number: str) -> Callable[[Event], bool]:
+    return lambda e: e["type"] == "lot-received" and e["lot_number"] == lot_number

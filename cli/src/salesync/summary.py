@@ -3,6 +3,7 @@
 from decimal import Decimal
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from contracts.channels import SyncFailed, SyncRejected
@@ -65,12 +66,11 @@ def _show_completed(summary: SyncCompleted, to: Console) -> None:
         f"Revenue {money(summary.revenue)}, cost {money(summary.cost)},"
         f" margin {money(summary.margin)}."
     )
-    if summary.errors:
-        errors = Table("Document", "What is wrong", "What to do", box=None, pad_edge=False)
-        for error in summary.errors:
-            number = error.number or error.external_id or ""
-            errors.add_row(f"{error.kind} {number}", error.message, error.hint or "")
-        to.print(errors)
+    for error in summary.errors:
+        number = error.number or error.external_id or ""
+        to.print(f"[red]{error.kind} {escape(number)}[/]: {escape(error.message)}", soft_wrap=True)
+        if error.hint:
+            to.print(f"  {error.hint}", style="dim", markup=False, soft_wrap=True)
 
 
 def money(amount: Decimal) -> str:

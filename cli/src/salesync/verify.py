@@ -14,7 +14,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
 from salesync.addresses import DEFAULT_FOLDER, DataFolder
 from salesync.connections import businesses
@@ -156,14 +155,13 @@ def _words(amount: tuple[Decimal, Decimal] | None) -> str:
 
 def _print(checks: list[Check]) -> None:
     console = Console(highlight=False)
-    table = Table("Service", "Invariant", "What must hold", "Result", box=None, pad_edge=False)
+    service = ""
     for check in checks:
-        result = (
-            f"[red]{len(check.violations)} violations[/]" if check.violations else "[green]ok[/]"
-        )
-        table.add_row(check.service, check.invariant, check.description, result)
-    console.print(table)
-    for check in checks:
+        if check.service != service:
+            service = check.service
+            console.print(service, style="bold")
+        mark = "[red]broken[/]" if check.violations else "[green]ok[/]    "
+        console.print(f"  {check.invariant:5} {mark} {check.description}", soft_wrap=True)
         for violation in check.violations[:VIOLATIONS_SHOWN_MAX]:
             text = violation if isinstance(violation, str) else json.dumps(violation, default=str)
             console.print(f"{check.service} {check.invariant}: {text}", markup=False)
