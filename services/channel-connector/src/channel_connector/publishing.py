@@ -169,7 +169,7 @@ def _outcomes(
                 message = transaction_captured(
                     outcome, run=run, connection=connection, sequence=numbered.sequence, items=items
                 )
-            except ValidationError as error:
+            except (ValidationError, ArithmeticError) as error:
                 outcome = _out_of_range(error)  # noqa: PLW2901  (the outcome is a failure after all)
             else:
                 identity = f"{run.channel_id}/{key.kind}/{key.external_id}/{version}"
@@ -197,13 +197,16 @@ def _outcomes(
     return messages, settlements
 
 
-def _out_of_range(error: ValidationError) -> Failure:
+def _out_of_range(error: ValidationError | ArithmeticError) -> Failure:
     """A value that no message may carry, named by its field and never shown."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
+    what = "An amount is too large to be computed with."
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        what = f"`{place}` of the document is out of range: {first['msg']}."
     return Failure(
         "document-invalid",
-        f"`{place}` of the document is out of range: {first['msg']}.",
+        what,
         "Correct the document in the accounting system; the next sync tries it anew.",
     )
 

@@ -150,6 +150,8 @@ async def find_run_owners(session: Session, sync_ids: Collection[str]) -> dict[s
 
 async def open_runs(session: Session, requests: Sequence[RunRequest], now: datetime) -> set[str]:
     """Begin runs; returns the ids of those that did, the others' channels being busy."""
+    if not requests:
+        return set()
     rows = queries.open_runs(
         session,
         sync_ids=[r.sync_id for r in requests],

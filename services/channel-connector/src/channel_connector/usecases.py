@@ -5,7 +5,7 @@ with the same content changes nothing and says nothing; another business's id is
 any other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -43,7 +43,8 @@ class _State:
     run_owners: dict[str, Key]
     plans: dict[str, int | None] = field(default_factory=dict)
     changed: dict[str, None] = field(default_factory=dict)
-    runs: list[tuple[Command, RunRequest]] = field(default_factory=list)
+    runs: list[RunRequest] = field(default_factory=list)
+    opened: set[str] = field(default_factory=set)
     answers: list[Callable[[], None]] = field(default_factory=list)
 
     def channel_of(self, business_id: str, channel_id: str) -> Channel | None:
@@ -66,7 +67,7 @@ async def apply_commands(batch: Batch[Message]) -> None:
         _decide(batch, state, command)
     await store.save_businesses(batch.connection, state.plans)
     await store.save_channels(batch.connection, [state.channels[c] for c in state.changed])
-    await _open_runs(batch, state)
+    state.opened = await store.open_runs(batch.connection, state.runs, state.now)
     for answer in state.answers:
         answer()
 
@@ -263,7 +264,14 @@ def _request_sync(
         state.answers.append(lambda: _reject_sync(batch, command, sync_id, *rejection))
         return
     state.run_owners[sync_id] = owner
-    state.runs.append((command, RunRequest(sync_id, *owner, message.requested_by)))
+    state.runs.append(RunRequest(sync_id, *owner, message.requested_by))
+
+    def reject_if_busy() -> None:
+        if sync_id not in state.opened:
+            text = "A sync of this channel is under way; wait for its summary."
+            _reject_sync(batch, command, sync_id, "already-running", text)
+
+    state.answers.append(reject_if_busy)
 
 
 def refuse_sync(channel: Channel | None) -> tuple[str, str] | None:
@@ -297,14 +305,3 @@ def _reject_sync(
         identity=f"{sync_id}/{command.identity}",
         cause=command,
     )
-
-
-async def _open_runs(batch: Batch[Message], state: _State) -> None:
-    requests: Sequence[RunRequest] = [request for _, request in state.runs]
-    if not requests:
-        return
-    opened = await store.open_runs(batch.connection, requests, state.now)
-    for command, request in state.runs:
-        if request.sync_id not in opened:
-            text = "A sync of this channel is under way; wait for its summary."
-            _reject_sync(batch, command, request.sync_id, "already-running", text)

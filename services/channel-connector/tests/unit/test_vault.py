@@ -2,7 +2,6 @@
 
 import base64
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -59,7 +58,7 @@ ENVIRONMENT = {
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     for name in (*os.environ,):
         if name.startswith("QUICKBOOKS_") or name in ENVIRONMENT:
             monkeypatch.delenv(name)
