@@ -198,12 +198,14 @@ SALE = {
 
 def test_sales_are_shown_with_margin_and_lots(services: Services) -> None:
     services.answers["GET sales/businesses/acme/sales"] = page(SALE)
-    _, sale, lots = run("sales", "--business", "acme").stdout.splitlines()
-    assert sale.split() == [
-        *("2026-01-20", "invoice", "1040", "Blue", "Door", "Studio"),
-        *("13,000.00", "7,340.00", "5,660.00", "43.54"),
+    head, *below = run("sales", "--business", "acme").stdout.splitlines()[1:]
+    assert head.split() == [
+        *("1040", "Blue", "Door", "Studio", "13,000.00", "7,340.00", "5,660.00", "43.54")
     ]
-    assert "20 of WD-1 at 145.00, 30 of WD-2 at 148.00" in lots
+    assert [line.strip() for line in below] == [
+        "invoice of 2026-01-20",
+        "Walnut Desk: 20 of WD-1 at 145.00, 30 of WD-2 at 148.00",
+    ]
 
 
 def test_a_shortage_and_flags_are_shown(services: Services) -> None:
@@ -212,7 +214,7 @@ def test_a_shortage_and_flags_are_shown(services: Services) -> None:
     short = {**SALE, "lines": [line], "flags": ["short"], "status": "voided"}
     services.answers["GET sales/businesses/acme/sales"] = page(short)
     shown = run("sales", "--business", "acme").stdout
-    assert "invoice 1040 voided short" in shown
+    assert "invoice of 2026-01-20 (voided, short)" in shown
     assert "2 short at 45.50" in shown
 
 

@@ -53,16 +53,16 @@ def list_(
     elif not found:
         typer.echo("There is no connection.")
     else:
-        table = Table(
-            "Business", "Connection", "Company", "Realm", "Status", box=None, pad_edge=False
-        )
+        table = Table(box=None, pad_edge=False)
+        for name in ("Business", "Connection", "Realm", "Status", "Company"):
+            table.add_column(name, no_wrap=name != "Company", overflow="fold")
         for one in found:
             table.add_row(
                 one["business_id"],
                 one["connection_id"],
-                one["company_name"] or "",
                 one["realm_id"],
                 one["status"],
+                one["company_name"] or "",
             )
         Console(highlight=False).print(table)
 

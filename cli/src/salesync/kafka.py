@@ -1,7 +1,7 @@
 """What the commands need of Kafka: its address, reading and writing safely, faults in words."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -92,7 +92,9 @@ async def partitions_of(brokers: str, topics: Iterable[str]) -> list[TopicPartit
     ]
 
 
-async def records(brokers: str, topics: Iterable[str]) -> AsyncIterator[ConsumerRecord[Any, Any]]:
+async def records(
+    brokers: str, topics: Iterable[str]
+) -> AsyncGenerator[ConsumerRecord[Any, Any], None]:
     """Every record that the topics hold at this moment, partition by partition."""
     for partition in sorted(await partitions_of(brokers, topics)):
         async with consuming(brokers, [partition]) as consumer:
