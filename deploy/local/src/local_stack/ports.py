@@ -50,5 +50,7 @@ def remembered_ports(file: Path, names: list[str]) -> dict[str, int]:
     for name in names:
         if name not in remembered or not is_free(remembered[name]):
             remembered[name] = free_port(taken)
-    file.write_text(json.dumps(remembered, indent=2) + "\n", "utf-8")
+    new = file.with_suffix(".new")
+    new.write_text(json.dumps(remembered, indent=2) + "\n", "utf-8")
+    new.replace(file)
     return {name: remembered[name] for name in names}

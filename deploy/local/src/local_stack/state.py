@@ -6,6 +6,7 @@ interrupted `up` started.
 
 import fcntl
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,9 +33,12 @@ class State:
     def read(cls, data_dir: Path) -> "State":
         """The state of the folder; empty where nothing was started yet."""
         file = data_dir / "stack.json"
-        if not file.exists():
+        try:
+            data = json.loads(file.read_text("utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
             return cls(file)
-        data = json.loads(file.read_text("utf-8"))
+        except PermissionError as error:
+            raise StackError(_belongs_to_another(data_dir)) from error
         processes = [ManagedProcess.from_json(process) for process in data["processes"]]
         return cls(file, {process.name: process for process in processes}, data["addresses"])
 
@@ -83,12 +87,13 @@ def prepare(data_dir: Path) -> None:
     """
     try:
         data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        (data_dir / "logs").mkdir(exist_ok=True)
     except OSError as error:
         raise StackError(
             f"The data folder {data_dir} cannot be made: {error.strerror}."
             " Name another one with --data."
         ) from error
+    if not os.access(data_dir, os.R_OK | os.W_OK | os.X_OK):
+        raise StackError(_belongs_to_another(data_dir))
     free_bytes = shutil.disk_usage(data_dir).free
     if free_bytes < FREE_BYTES_MIN:
         raise StackError(
@@ -96,6 +101,13 @@ def prepare(data_dir: Path) -> None:
             f" {FREE_BYTES_MIN / 1e6:.0f} MB are needed. Free some, or name another folder with"
             " --data."
         )
+
+
+def _belongs_to_another(data_dir: Path) -> str:
+    return (
+        f"The data folder {data_dir} belongs to another user. Run this as that user, or name"
+        " another folder with --data."
+    )
 
 
 @contextmanager

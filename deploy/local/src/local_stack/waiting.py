@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from local_stack.errors import StackError
 
-READY_SECONDS_MAX = 60.0
+READY_SECONDS_MAX = 120.0
 POLL_SECONDS = 0.05
 
 
