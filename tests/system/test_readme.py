@@ -86,8 +86,7 @@ async def test_another_program_consumes_sales(client: Client, addresses: Mapping
     )
     program = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-c",
-        block("python"),
+        *("-u", "-c", block("python")),
         env={**os.environ, **addresses},
         stdout=asyncio.subprocess.PIPE,
     )
