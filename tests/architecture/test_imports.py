@@ -18,6 +18,7 @@ SOURCES = [
     if (path / "__init__.py").is_file()
 ]
 
+SERVERS = "What runs in production starts no servers of its own"
 PACKAGES = "Services rest on the chassis, the chassis on the contracts"
 COMMAND_LINE = "The command line speaks Kafka and HTTP"
 SANDBOX = "The QuickBooks sandbox stands on its own"
@@ -25,7 +26,7 @@ INWARD = "Inside a service, imports point inward"
 DOMAIN = "The domain is pure"
 REMOTE = "HTTP goes out of the connector's clients alone"
 QUICKBOOKS = "Only what builds the connector knows its QuickBooks client"
-SQL = "Only stores and the chassis load SQL"
+SQL = "Only stores, checks of invariants and the chassis load SQL"
 EDGE = "Only the chassis knows FastStream"
 
 PLANTED = [
@@ -33,7 +34,8 @@ PLANTED = [
     (PACKAGES, "contracts.planted_b", "inventory.settings"),
     (PACKAGES, "chassis.planted_a", "inventory.settings"),
     (PACKAGES, "chassis.planted_b", "salesync"),
-    (PACKAGES, "chassis.planted_c", "local_stack"),
+    (SERVERS, "chassis.planted_c", "local_stack"),
+    (SERVERS, "inventory.planted_f", "local_stack"),
     (PACKAGES, "inventory.planted_a", "sales_processor.settings"),
     (PACKAGES, "inventory.planted_b", "channel_connector.settings"),
     (PACKAGES, "sales_processor.planted_a", "inventory.settings"),

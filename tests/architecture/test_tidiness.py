@@ -12,8 +12,8 @@ FOLDERS = ("contracts", "chassis", "services", "cli", "deploy", "tests", "docs",
 TEXTS = {".py", ".sql", ".md", ".yaml", ".yml", ".toml", ".lock", ".cfg", ".ini", ".sh", ""}
 GENERATED = {"schemas", "examples", "released", "__pycache__", ".salesync", "node_modules"}
 
-FILE_LINES_MAX = 600
-"""About 500 is the aim; beyond this a file is split."""
+FILE_LINES_MAX = {".py": 600, ".sql": 900}
+"""About 500 is the aim; beyond this a file is split. Statements of SQL stand for themselves."""
 FUNCTION_LINES_MAX = 90
 """About 70 is the aim, docstring included; functions inside of it count for themselves."""
 AS_ROOT_ONLY = {"test_ephemeral.py"}
@@ -47,8 +47,8 @@ def _python(files: Iterable[Path]) -> list[Path]:
 def long_files(path: Path, text: str) -> Iterator[str]:
     """A file that is too long to be read at once."""
     lines = text.count("\n")
-    if path.suffix in {".py", ".sql"} and lines > FILE_LINES_MAX:
-        yield f"{path.name} has {lines} lines, more than {FILE_LINES_MAX}"
+    if lines > FILE_LINES_MAX.get(path.suffix, lines):
+        yield f"{path.name} has {lines} lines, more than {FILE_LINES_MAX[path.suffix]}"
 
 
 def long_functions(path: Path, text: str) -> Iterator[str]:
@@ -165,8 +165,8 @@ def _planted(folder: Path, name: str, text: str) -> tuple[Path, str]:
 @pytest.mark.parametrize(
     ("rule", "name", "text"),
     [
-        (long_files, "store.py", "x = 1\n" * (FILE_LINES_MAX + 1)),
-        (long_files, "queries.sql", "select 1;\n" * (FILE_LINES_MAX + 1)),
+        (long_files, "store.py", "x = 1\n" * 601),
+        (long_files, "queries.sql", "select 1;\n" * 901),
         (long_functions, "usecases.py", "def f():\n" + "    x = 1\n" * FUNCTION_LINES_MAX),
         (unfinished, "store.py", "# TO" + "DO: later\n"),
         (unfinished, "README.md", "FIX" + "ME\n"),

@@ -28,8 +28,8 @@ SQL = re.compile(
     r"\s*(select\s|insert\s+into\s|update\s+\w+\s|delete\s+from\s|with\s+\w+\s+as\s|copy\s+\w+\s+from)",
     re.IGNORECASE,
 )
-SQL_PLACES = {"store", "verify", "clients"}
-"""The store; the checks for operators, which are SQL by nature; queries of other systems."""
+SQL_PLACES = {"store", "verify", "clients", "testing"}
+"""The store; checks of invariants, which are SQL by nature; other systems' queries; fixtures."""
 
 
 def business_words(name: str, text: str) -> Iterator[str]:

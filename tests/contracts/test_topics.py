@@ -18,9 +18,10 @@ ANYONE = "anyone"
 
 
 def _definition(service: str) -> Definition:
-    """What a service says of itself."""
-    app = importlib.import_module(f"{service.replace('-', '_')}.app")
-    definition: Definition = app.DEFINITION
+    """What a service says of itself, where it is put together."""
+    package = service.replace("-", "_")
+    modules = [importlib.import_module(f"{package}.{name}") for name in ("app", "__main__")]
+    definition: Definition = next(m.DEFINITION for m in modules if hasattr(m, "DEFINITION"))
     return definition
 
 
@@ -121,7 +122,7 @@ _SETTINGS = {
     "QUICKBOOKS_ENVIRONMENT": "sandbox",
     "QUICKBOOKS_CLIENT_ID": "client",
     "QUICKBOOKS_CLIENT_SECRET": "secret",
-    "TOKEN_KEYS": "Zm9yLXRlc3RzLW9ubHktMzItYnl0ZXMtb2Yta2V5ISE=",
+    "TOKEN_KEYS": "k1:MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=",
 }
 
 
