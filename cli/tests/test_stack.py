@@ -130,8 +130,14 @@ def test_in_the_foreground_a_signal_stops_everything(data: Path, stack: local_st
 def test_in_the_foreground_a_service_that_dies_ends_the_rest_and_is_named(
     data: Path, stack: local_stack.Stack
 ) -> None:
-    with _foreground(data, stack) as up:
+    api, oauth = "http://127.0.0.1:8/", "http://127.0.0.1:9"
+    elsewhere = ("--quickbooks-api-url", api, "--quickbooks-oauth-url", oauth)
+    with _foreground(data, stack, *elsewhere) as up:
         env = _env(data)
+        assert "QUICKBOOKS_SANDBOX_PID" not in env, "QuickBooks is elsewhere"
+        connector = psutil.Process(int(env["CHANNEL_CONNECTOR_PID"])).environ()
+        assert connector["QUICKBOOKS_API_URL"] == "http://127.0.0.1:8"
+        assert connector["QUICKBOOKS_OAUTH_URL"] == "http://127.0.0.1:9"
         psutil.Process(int(env["SALES_PROCESSOR_PID"])).kill()
         assert up.wait(60) == 1
         assert up.stderr is not None
@@ -186,10 +192,10 @@ def test_a_command_without_a_system_says_how_to_get_one(data: Path) -> None:
     assert (stopped.returncode, stopped.stderr) == (0, f"Nothing was running in {data}.\n")
 
 
-def _foreground(data: Path, stack: local_stack.Stack) -> "subprocess.Popen[str]":
+def _foreground(data: Path, stack: local_stack.Stack, *args: str) -> "subprocess.Popen[str]":
     """Start `up` in the foreground and wait until it says that everything is ready."""
     up = subprocess.Popen(
-        [sys.executable, "-m", "salesync", "up", "--data", str(data)],
+        [sys.executable, "-m", "salesync", "up", "--data", str(data), *args],
         env=_environment(_external(stack)),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
