@@ -65,6 +65,7 @@ bench: setup ## measure sales per second beside the floor of the same rows by CO
 	@$(PY) tests/performance/bench.py $(ARGS)
 
 lock: setup ## compile requirements.lock and kafka-jars.lock anew
+	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv
 	@$(PY) deploy/compile_lock.py
 	@$(PY) -m local_stack lock
 
