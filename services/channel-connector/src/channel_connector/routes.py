@@ -3,6 +3,7 @@
 The law of this module: no answer holds a token; another business's rows are as absent as any other.
 """
 
+import asyncio
 import json
 import zlib
 from collections.abc import Callable
@@ -25,6 +26,8 @@ from chassis.http import PageCursor, PageLimit, decode_cursor, encode_cursor, pr
 log = structlog.get_logger(__name__)
 
 CREATED = 201
+COMPANY_SECONDS_MAX = 10
+"""How long adding a connection waits for the company; the first sync asks again."""
 CONFLICT = 409
 
 BusinessId = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
@@ -171,9 +174,10 @@ async def _with_company(
 ) -> Connection:
     """The connection with what its company tells, if it can be asked just now."""
     try:
-        company = await system.company()
-    except SourceError as error:
-        log.warning("company not read yet", reason=error.reason, detail=error.detail)
+        async with asyncio.timeout(COMPANY_SECONDS_MAX):
+            company = await system.company()
+    except (SourceError, TimeoutError) as error:
+        log.warning("company not read yet", error=str(error))
         return (
             await store.find_connection(pool, connection.business_id, connection.connection_id)
             or connection

@@ -7,7 +7,7 @@ run that was taken up too often is ended with a reason.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -42,9 +42,10 @@ class Worker:
     system_of: SystemOf
     lease_seconds: float = LEASE_SECONDS
     heartbeat_seconds: float = HEARTBEAT_SECONDS
+    _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def run(self) -> None:
-        """Take runs as they come, until cancelled."""
+        """Take runs as they come, until cancelled. Of those who are free, one looks for runs."""
         async with asyncio.TaskGroup() as group:
             for _ in range(RUNS_AT_ONCE):
                 group.create_task(self._take_runs())
@@ -53,24 +54,33 @@ class Worker:
         holder = uuid4()
         while True:
             try:
-                worked = await self.work_once(holder)
+                async with self._looking:
+                    run = await self._next_run(holder)
+                await self._work_on(run)
             except TRANSIENT_ERRORS as error:
                 log.warning("sync run interrupted", error=repr(error))
                 await asyncio.sleep(RETRY_SECONDS)
-                continue
-            if not worked:
-                await asyncio.sleep(IDLE_SECONDS)
 
-    async def work_once(self, holder: UUID | None = None) -> bool:
+    async def _next_run(self, holder: UUID) -> Run:
+        while True:
+            run = await store.claim_run(self.pool, holder, self.lease_seconds)
+            if run is not None:
+                return run
+            await asyncio.sleep(IDLE_SECONDS)
+
+    async def work_once(self) -> bool:
         """Carry one waiting run through; False if none waits."""
-        run = await store.claim_run(self.pool, holder or uuid4(), self.lease_seconds)
+        run = await store.claim_run(self.pool, uuid4(), self.lease_seconds)
         if run is None:
             return False
+        await self._work_on(run)
+        return True
+
+    async def _work_on(self, run: Run) -> None:
         with structlog.contextvars.bound_contextvars(
             sync_id=run.sync_id, channel_id=run.channel_id, fencing_token=run.fencing_token
         ):
             await self._work_under_lease(run)
-        return True
 
     async def _work_under_lease(self, run: Run) -> None:
         """Work while the heartbeat lasts."""

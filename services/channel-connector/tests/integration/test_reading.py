@@ -208,6 +208,18 @@ async def test_documents_before_the_initial_date_stay_out(connector: Any) -> Non
     assert [c["external_id"] for c in outcome.captured] == [old["Id"]]
 
 
+async def test_what_queries_show_late_comes_with_the_next_sync(connector: Any) -> None:
+    sandbox = connector.sandbox
+    await connector.connect()
+    sell(sandbox, 1)
+    await connector.sync()
+    sandbox.switch(lag_seconds=120)
+    sell(sandbox, 1)
+    assert (await connector.sync()).captured == []
+    sandbox.control("PUT", "/clock", {"advance_seconds": 180})
+    assert len((await connector.sync()).captured) == 1
+
+
 async def test_payments_make_a_version_with_the_same_content(connector: Any) -> None:
     sandbox = connector.sandbox
     await connector.connect()

@@ -2,6 +2,7 @@
 
 # ruff: noqa: ANN401  (the harness is a fixture of conftest.py, which cannot be imported)
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import date
@@ -15,6 +16,7 @@ from channel_connector.provider import Page, Position, ReadRequest
 from channel_connector.store import LeaseLostError
 from channel_connector.verification import verify
 from channel_connector.worker import Worker
+from chassis.testing import until
 
 
 class CrashError(BaseException):
@@ -218,6 +220,47 @@ async def test_late_writes_of_the_old_holder_fail(connector: Any) -> None:
 
 async def found(connector: Any) -> Any:
     return await store.find_connection(connector.pool, "acme", "connection-1")
+
+
+async def test_two_processes_share_the_runs(connector: Any) -> None:
+    """Each run ends once, though both look for work all the time."""
+    await connector.connect()
+    sell(connector.sandbox, 3)
+    workers = [Worker(connector.pool, connector.system_of) for _ in range(2)]
+    tasks = [asyncio.create_task(worker.run()) for worker in workers]
+    try:
+        for number in range(3):
+            sync_id = await connector.request_sync()
+
+            async def ended(sync_id: str = sync_id) -> bool:
+                row = await store.queries.find_run(connector.pool, sync_id=sync_id)
+                return bool(row["status"] == "completed")
+
+            await until(ended, what=f"run {number} completed")
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    tokens = await connector.pool.fetch("select fencing_token from sync_runs")
+    assert [row["fencing_token"] for row in tokens] == [1, 1, 1]
+    assert await checks(connector) == []
+
+
+async def test_a_worker_that_is_stopped_gives_its_run_back(connector: Any) -> None:
+    await connector.connect()
+    await connector.request_sync()
+    connector.sandbox.control(
+        "POST", "/faults", {"effect": "delay", "delay_ms": 5_000, "match": {"operation": "query"}}
+    )
+    task = asyncio.create_task(connector.worker.run())
+
+    async def holder() -> Any:
+        return await connector.pool.fetchval("select holder from sync_runs")
+
+    await until(holder, what="the run is taken")
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await holder() is None
 
 
 async def test_losing_the_lease_stops_the_work(connector: Any) -> None:
