@@ -8,7 +8,10 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+import asyncpg
+
 from chassis.testing import Driver, Published
+from sales_processor.handlers import subscriptions
 from sales_processor.verify import verify
 
 BUSINESS = "acme"
@@ -268,3 +271,19 @@ class Story:
             )
             for name, columns in tables.items()
         }
+
+
+def new_story(pool: asyncpg.Pool) -> Story:
+    """A story on a database."""
+    return Story(Driver(pool, subscriptions(), group="sales-processor"))
+
+
+TABLES = (
+    *("missing_items", "waiting_versions", "sale_lines", "sales", "tombstones", "item_links"),
+    *("products", "channels", "sync_entries", "sync_runs", "outbox", "consumer_offsets"),
+)
+
+
+async def empty(pool: asyncpg.Pool) -> None:
+    """Empty all tables; for a few rows this takes a fraction of what `truncate` does."""
+    await pool.execute("; ".join(f"delete from {table}" for table in TABLES))  # noqa: S608  (ours)

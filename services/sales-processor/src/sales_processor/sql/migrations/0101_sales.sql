@@ -76,7 +76,7 @@ create table sales (
     voided_at timestamptz,
     void_reason text,
     primary key (business_id, sale_id),
-    unique (business_id, channel_id, kind, external_id),
+    constraint one_sale_per_document unique (business_id, channel_id, kind, external_id),
     check ((source = 'manual') = (external_id is null)),
     check (version <= seen_version),
     check ((draft is null) = (revision = costed_revision)),
