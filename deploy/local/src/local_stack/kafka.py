@@ -143,7 +143,8 @@ def _environment(jars: str) -> dict[str, str]:
 
 
 def _format(home: Path, jars: str) -> None:
-    cluster_id = urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    # The first byte is fixed: an id that begins with `-` would be taken for an option.
+    cluster_id = urlsafe_b64encode(b"\x01" + uuid.uuid4().bytes[1:]).rstrip(b"=").decode()
     done = subprocess.run(  # noqa: S603  (Kafka's own tool)
         [
             *[str(_java()), *_JVM, *_TOOL_JVM, "kafka.tools.StorageTool"],
