@@ -246,15 +246,22 @@ async def _floor(addresses: Mapping[str, str], sales: int) -> float:
                 (inventory, "stock_transactions"),
             )
         }
+        commits = [
+            {table: _records(rows[table], ids, 1 if table == "sales" else LINES) for table in rows}
+            for start in range(0, sales, SALES_PER_COMMIT)
+            for ids in ([str(uuid4()) for _ in range(min(SALES_PER_COMMIT, sales - start))],)
+        ]
         began = time.perf_counter()
-        for start in range(0, sales, SALES_PER_COMMIT):
-            ids = [str(uuid4()) for _ in range(min(SALES_PER_COMMIT, sales - start))]
-            async with processor.transaction():
-                await _copy(processor, "sales", rows["sales"], ids, 1)
-                await _copy(processor, "sale_lines", rows["sale_lines"], ids, LINES)
-            async with inventory.transaction():
-                await _copy(inventory, "consumptions", rows["consumptions"], ids, LINES)
-                await _copy(inventory, "stock_transactions", rows["stock_transactions"], ids, LINES)
+        for records in commits:
+            for connection, tables in (
+                (processor, ("sales", "sale_lines")),
+                (inventory, ("consumptions", "stock_transactions")),
+            ):
+                async with connection.transaction():
+                    for table in tables:
+                        await connection.copy_records_to_table(
+                            table, columns=rows[table][0], records=records[table]
+                        )
         return time.perf_counter() - began
     finally:
         await processor.close()
@@ -286,18 +293,17 @@ async def _rows_like(connection: asyncpg.Connection, table: str) -> Template:
     return names, [dict(row) for row in found]
 
 
-async def _copy(
-    connection: asyncpg.Connection, table: str, template: Template, ids: Sequence[str], rows: int
-) -> None:
+def _records(template: Template, ids: Sequence[str], rows: int) -> list[tuple[Any, ...]]:
+    """So many rows for each sale, after the patterns."""
     names, patterns = template
-    records = []
+    made = []
     for sale_id in ids:
         for row in patterns[:rows]:
             changed = {**row, "sale_id": sale_id}
             if "external_id" in changed:
                 changed["external_id"] = sale_id
-            records.append(tuple(changed[name] for name in names))
-    await connection.copy_records_to_table(table, columns=names, records=records)
+            made.append(tuple(changed[name] for name in names))
+    return made
 
 
 if __name__ == "__main__":
