@@ -20,6 +20,7 @@ app = typer.Typer(
     help="Run the Partsemble sales sync, send it messages, and look at what it did.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode="markdown",  # paragraphs flow to the width of the screen
     pretty_exceptions_enable=False,
 )
 app.command()(stack.up)

@@ -1,13 +1,10 @@
 """`topics plan` and `topics apply`: the contracts' topics against those of a cluster."""
 
-import asyncio
 import json
-from collections.abc import Coroutine
 from dataclasses import asdict
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
-from aiokafka.errors import KafkaError
 from rich.console import Console
 from rich.table import Table
 
@@ -15,24 +12,24 @@ from chassis import topics as chassis_topics
 from contracts import topics as declared
 from local_stack import StackError
 from salesync.addresses import DEFAULT_FOLDER, DataFolder, address
+from salesync.kafka import talk
 
 app = typer.Typer(no_args_is_help=True, help="Compare or create the topics of the contracts.")
 AsJson = Annotated[bool, typer.Option("--json", help="Print the changes as JSON.")]
-T = TypeVar("T")
 
 
 @app.command()
 def plan(data: DataFolder = DEFAULT_FOLDER, *, as_json: AsJson = False) -> None:
     """Show what `apply` would change; nothing is changed."""
     brokers = address("KAFKA_BOOTSTRAP_SERVERS", data)
-    _report(_talk(brokers, chassis_topics.plan(brokers, declared.load())), as_json=as_json)
+    _report(talk(brokers, chassis_topics.plan(brokers, declared.load())), as_json=as_json)
 
 
 @app.command()
 def apply(data: DataFolder = DEFAULT_FOLDER, *, as_json: AsJson = False) -> None:
     """Create missing topics, add partitions, alter settings; exit 1 if a conflict is left."""
     brokers = address("KAFKA_BOOTSTRAP_SERVERS", data)
-    changes = _talk(brokers, chassis_topics.apply(brokers, declared.load()))
+    changes = talk(brokers, chassis_topics.apply(brokers, declared.load()))
     _report(changes, as_json=as_json)
     if any(change.kind == "conflict" for change in changes):
         raise typer.Exit(1)
@@ -44,23 +41,13 @@ def apply_all(brokers: str) -> None:
     Raises:
         StackError: the cluster cannot be reached, or a topic is there that contradicts.
     """
-    changes = _talk(brokers, chassis_topics.apply(brokers, declared.load()))
+    changes = talk(brokers, chassis_topics.apply(brokers, declared.load()))
     conflicts = [f"{c.topic} {c.detail}" for c in changes if c.kind == "conflict"]
     if conflicts:
         raise StackError(
             f"Topics on {brokers} contradict the contracts: {'; '.join(conflicts)}. Take another"
             " cluster, or move the data of those topics to new ones."
         )
-
-
-def _talk(brokers: str, work: Coroutine[Any, Any, T]) -> T:
-    try:
-        return asyncio.run(work)
-    except (KafkaError, OSError) as error:
-        raise StackError(
-            f"Kafka at {brokers} cannot be reached or refused: {error}. Check"
-            " KAFKA_BOOTSTRAP_SERVERS, or start the system with `salesync up`."
-        ) from error
 
 
 def _report(changes: list[chassis_topics.Change], *, as_json: bool) -> None:
