@@ -172,7 +172,9 @@ class SaleFailed(Message):
 class SyncCompleted(Message):
     """The summary of a run, when every sale of it has its cost and margin.
 
-    `created + updated + voided + the sum of skipped + the number of errors = received`.
+    `created + updated + voided + the sum of skipped + the number of errors = received`. A message
+    has room for some thousand errors: `errors_omitted` counts those that are only in the run's
+    summary over HTTP, and belongs to the number of errors.
     """
 
     type: Literal["sync-completed"] = "sync-completed"
@@ -187,6 +189,7 @@ class SyncCompleted(Message):
     voided: int
     skipped: dict[str, int]
     errors: list[TransactionError]
+    errors_omitted: int | None = None
     revenue: Money
     cost: Money
     margin: Money
