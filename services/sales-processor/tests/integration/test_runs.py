@@ -1,9 +1,11 @@
 """One summary for each run, whatever the order of the topics: rules SY5, SY6, SA11."""
 
+import json
 from itertools import permutations
 
 import pytest
 
+from sales_processor.domain import summary as summary_rules
 from sales_processor.testing import (
     BUSINESS,
     CHANNEL,
@@ -164,3 +166,24 @@ async def test_a_run_does_not_wait_for_a_sale_that_the_next_one_brought_anew(
 
     end = story.last("sync-completed")
     assert (end["sync_id"], end["updated"], end["revenue"]) == ("sync-2", 1, "20.00")
+
+
+async def test_a_summary_of_very_many_errors_can_be_published_and_is_kept_whole(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(summary_rules, "FULL_ERRORS_BYTES_MAX", 4_000)
+    monkeypatch.setattr(summary_rules, "ERRORS_BYTES_MAX", 9_000)
+    sales = numbered(*(transaction(str(n), line(1, "7")) for n in range(100)))
+    await story.transactions(*sales)
+
+    out = await story.channels(published(len(sales)))
+
+    (summary,) = [p.body for p in out]
+    assert len(json.dumps(summary)) < 10_000
+    assert len(summary["errors"]) + summary["errors_omitted"] == summary["received"] == 100
+    kept = await story.row(
+        "select jsonb_array_length(summary -> 'errors'), summary -> 'errors' -> 99 ->> 'hint'"
+        " from sync_runs"
+    )
+    assert kept[0] == 100
+    assert "link-item" in kept[1]

@@ -116,3 +116,10 @@ def test_a_document_without_lines_is_a_sale_of_nothing() -> None:
     content = _content()
 
     assert (content.lines, content.revenue) == ((), Decimal(0))
+
+
+def test_a_document_of_too_many_lines_waits() -> None:
+    fault = _fault(*(line(number, "7") for number in range(2_001)))
+
+    assert fault.code == "document-invalid"
+    assert "2,001" in fault.message

@@ -1,10 +1,12 @@
 """The counts of a run add up: rules SY5, I7."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sales_processor.domain.summary import CountsDifferError, summarize
+from sales_processor.domain.summary import CountsDifferError, fit, summarize
 
 outcomes = st.lists(
     st.tuples(
@@ -61,3 +63,30 @@ def test_the_five_counts_add_up(
 def test_counts_that_differ_are_refused() -> None:
     with pytest.raises(CountsDifferError):
         summarize([("created", None, 3)], unchanged=0, connector_errors=0, received=4)
+
+
+def _error(number: int) -> dict[str, str]:
+    return {"kind": "invoice", "external_id": str(number), "code": "x", "message": "m" * 900}
+
+
+def test_errors_that_fit_are_told_in_full() -> None:
+    errors = [_error(number) for number in range(100)]
+
+    assert fit(errors) == (errors, 0)
+
+
+def test_many_errors_are_told_briefly() -> None:
+    kept, omitted = fit([_error(number) for number in range(3_000)])
+
+    assert (len(kept), omitted) == (3_000, 0)
+    assert kept[0]["message"] == "m" * 900
+    assert "HTTP" in kept[-1]["message"]
+    assert kept[-1]["external_id"] == "2999"
+
+
+def test_errors_that_have_no_room_are_counted() -> None:
+    kept, omitted = fit([_error(number) for number in range(20_000)])
+
+    assert len(kept) + omitted == 20_000
+    assert omitted > 0
+    assert len(json.dumps(kept)) < 1_000_000

@@ -15,6 +15,8 @@ from sales_processor.domain.money import MONEY_LIMIT, ZERO, line_revenue, total
 from sales_processor.domain.sale import Content, Line, sum_revenue
 
 FINISHED_GOOD = "finished-good"
+LINES_MAX = 2_000
+"""So that no message about a sale exceeds what is read."""
 SUPPORTED_KINDS = frozenset({"invoice", "sales-receipt"})
 
 ItemKey = tuple[str, str, str]
@@ -91,6 +93,12 @@ def _fault_of_document(document: TransactionCaptured) -> Fault | None:
             f"The document is in {document.currency}, the books are in {document.home_currency}, "
             "and it carries no exchange rate.",
             "Set the exchange rate on the document in the accounting system, then sync again.",
+        )
+    if len(document.lines) > LINES_MAX:
+        return Fault(
+            "document-invalid",
+            f"The document has {len(document.lines):,} lines; at most {LINES_MAX:,} are processed.",
+            "Split the document in the accounting system, then sync again.",
         )
     numbers = Counter(line.line_number for line in document.lines)
     if len(numbers) < len(document.lines):

@@ -1,7 +1,12 @@
 """The five counts of a run, which always add up to what it received. Rules SY5 and I7."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+
+FULL_ERRORS_BYTES_MAX = 400_000
+ERRORS_BYTES_MAX = 900_000
+"""A message of a megabyte is the largest that is read; the rest is room for the counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,3 +59,23 @@ def summarize(
     if accounted + sum(counts.skipped.values()) != counts.received:
         raise CountsDifferError(f"{counts} do not add up to {counts.received}")
     return counts
+
+
+def fit(errors: Sequence[Mapping[str, str]]) -> tuple[list[Mapping[str, str]], int]:
+    """The errors as a message has room for them, and how many have no room.
+
+    The first are told in full, further ones without hint and text.
+    """
+    kept: list[Mapping[str, str]] = []
+    size = 0
+    for error in errors:
+        told = error
+        if size >= FULL_ERRORS_BYTES_MAX:
+            named = ("kind", "external_id", "number", "code")
+            told = {name: error[name] for name in named if name in error}
+            told = {**told, "message": "See the summary of this run over HTTP."}
+        size += len(json.dumps(told, ensure_ascii=False).encode()) + 1
+        if size > ERRORS_BYTES_MAX:
+            break
+        kept.append(told)
+    return kept, len(errors) - len(kept)

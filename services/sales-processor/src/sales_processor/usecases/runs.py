@@ -20,7 +20,7 @@ from contracts.channels import (
 )
 from contracts.sales import RetryFailedSales, SyncCompleted
 from sales_processor import run_store, store
-from sales_processor.domain.summary import summarize
+from sales_processor.domain.summary import fit, summarize
 from sales_processor.run_store import EntryRecord
 from sales_processor.store import queries
 from sales_processor.usecases.messages import SALES_COMMANDS, SALES_EVENTS
@@ -142,6 +142,8 @@ async def _sum_up(batch: Batch[Any], run: Any) -> None:  # noqa: ANN401  (a data
         received=run["received"] + run["retried"],
     )
     completed_at = datetime.now(UTC)
+    all_errors = [*run["failures"], *(row["error"] for row in errors)]
+    told, omitted = fit(all_errors)
     summary = SyncCompleted(
         **named,
         channel_id=run["channel_id"],
@@ -152,17 +154,16 @@ async def _sum_up(batch: Batch[Any], run: Any) -> None:  # noqa: ANN401  (a data
         updated=counts.updated,
         voided=counts.voided,
         skipped=counts.skipped,
-        errors=[
-            TransactionError(**error)
-            for error in [*run["failures"], *(row["error"] for row in errors)]
-        ],
+        errors=[TransactionError(**error) for error in told],
+        errors_omitted=omitted or None,
         revenue=totals["revenue"],
         cost=totals["cost"],
         margin=totals["revenue"] - totals["cost"],
         http_calls=run["http_calls"],
     )
     body = summary.model_dump(mode="json", exclude_none=True)
-    body["skipped_total"] = sum(counts.skipped.values())
+    body.pop("errors_omitted", None)
+    body.update(errors=all_errors, skipped_total=sum(counts.skipped.values()))
     await queries.complete_run(connection, **named, instant=completed_at, summary=body)
     batch.publish(SALES_EVENTS, run["business_id"], summary, identity="/".join(named.values()))
 
