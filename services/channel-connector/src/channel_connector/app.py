@@ -16,12 +16,15 @@ from channel_connector.vault import Vault
 from channel_connector.worker import Worker
 from chassis.service import Parts, Service
 
+LOOPBACK_WITHOUT_PROXY = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 PROVIDER = "quickbooks-online"
 
 
 def build(settings: Settings, parts: Parts) -> Service:
     """Build the service of its settings and the chassis's parts."""
-    http = httpx.AsyncClient(limits=httpx.Limits(max_connections=20))
+    http = httpx.AsyncClient(
+        limits=httpx.Limits(max_connections=20), mounts=dict.fromkeys(LOOPBACK_WITHOUT_PROXY)
+    )
     vault = Vault(settings.token_keys.get_secret_value())
     endpoint = IntuitTokens(
         http,

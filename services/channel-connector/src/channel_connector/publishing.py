@@ -7,6 +7,7 @@ publishes nothing twice; the cursor moves in the transaction of the last message
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import asyncpg
 from pydantic import ValidationError
@@ -43,8 +44,11 @@ CHUNK_DOCUMENTS = 500
 CHUNK_PAYLOAD_BYTES_MAX = 16_777_216
 OVERLAP = timedelta(minutes=5)
 """How far each cursor reaches back: what a query may not show yet comes with the next run."""
-FAILURES_MAX = 2_000
+FAILURES_MAX = 1_000
 FAILURE_TEXT_LENGTH_MAX = 300
+NUMBER_LENGTH_MAX = 100
+MESSAGE_BYTES_MAX = 900_000
+"""What the topic and its readers take, with room for headers."""
 
 
 async def plan(pool: asyncpg.Pool, run: Run, channel: Channel, http_calls: int) -> int:
@@ -173,17 +177,14 @@ def _outcomes(
                 outcome = _out_of_range(error)  # noqa: PLW2901  (the outcome is a failure after all)
             else:
                 identity = f"{run.channel_id}/{key.kind}/{key.external_id}/{version}"
-                messages.append(
-                    outgoing(
-                        TRANSACTIONS_TOPIC,
-                        run.channel_id,
-                        message,
-                        source=SOURCE,
-                        identity=identity,
-                    )
+                out = outgoing(
+                    TRANSACTIONS_TOPIC, run.channel_id, message, source=SOURCE, identity=identity
                 )
-                settlements.append(Settlement(key, version, content_hash=message.content_hash))
-                continue
+                if len(out.payload or b"") <= MESSAGE_BYTES_MAX:
+                    messages.append(out)
+                    settlements.append(Settlement(key, version, content_hash=message.content_hash))
+                    continue
+                outcome = _TOO_LARGE  # noqa: PLW2901
         settlements.append(
             Settlement(
                 key,
@@ -191,10 +192,17 @@ def _outcomes(
                 failure_code=outcome.code,
                 failure_message=outcome.message[:FAILURE_TEXT_LENGTH_MAX],
                 failure_hint=outcome.hint,
-                number=outcome.number,
+                number=outcome.number[:NUMBER_LENGTH_MAX] if outcome.number else None,
             )
         )
     return messages, settlements
+
+
+_TOO_LARGE = Failure(
+    "document-invalid",
+    f"The document is larger than {MESSAGE_BYTES_MAX} bytes and cannot be passed on.",
+    "Split the document, or shorten the texts of its lines.",
+)
 
 
 def _out_of_range(error: ValidationError | ArithmeticError) -> Failure:
@@ -211,6 +219,29 @@ def _out_of_range(error: ValidationError | ArithmeticError) -> Failure:
     )
 
 
+def _errors(failures: Sequence[dict[str, Any]]) -> list[TransactionError]:
+    """Failures as the summary lists them; one message cannot hold any number of them."""
+    errors = [
+        TransactionError(
+            kind=row["kind"],
+            external_id=row["external_id"],
+            number=row["number"],
+            code=row["failure_code"],
+            message=row["failure_message"],
+            hint=row["failure_hint"],
+        )
+        for row in failures[:FAILURES_MAX]
+    ]
+    if len(failures) > FAILURES_MAX:
+        rest = failures[FAILURES_MAX]
+        text = f"More than {FAILURES_MAX} documents of this sync cannot be read."
+        hint = "Look at these first; most often all have the same cause."
+        errors.append(
+            TransactionError(kind=rest["kind"], code="document-invalid", message=text, hint=hint)
+        )
+    return errors
+
+
 async def complete(
     pool: asyncpg.Pool, run: Run, system: AccountingSystem, source_time: datetime
 ) -> None:
@@ -221,7 +252,7 @@ async def complete(
     """
     async with pool.acquire() as session, session.transaction():
         counts = await store.list_counts(session, run.sync_id)
-        failures = await store.list_failures(session, run.sync_id, FAILURES_MAX)
+        failures = await store.list_failures(session, run.sync_id, FAILURES_MAX + 1)
         message = TransactionsPublished(
             business_id=run.business_id,
             channel_id=run.channel_id,
@@ -233,17 +264,7 @@ async def complete(
                 kind: KindCounts(published=published, unchanged=unchanged)
                 for kind, (published, unchanged) in counts.items()
             },
-            failed=[
-                TransactionError(
-                    kind=row["kind"],
-                    external_id=row["external_id"],
-                    number=row["number"],
-                    code=row["failure_code"],
-                    message=row["failure_message"],
-                    hint=row["failure_hint"],
-                )
-                for row in failures
-            ],
+            failed=_errors(failures),
             http_calls=run.http_calls + system.http_calls,
         )
         await store.complete_run(

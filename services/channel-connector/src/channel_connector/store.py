@@ -441,11 +441,12 @@ async def list_counts(session: Session, sync_id: str) -> dict[str, tuple[int, in
 async def complete_run(
     session: Session, run: Run, cursor_at: datetime, now: datetime, *, http_calls: int
 ) -> None:
-    """End a run that published everything, and move the channel's cursor.
+    """Move the channel's cursor and end a run that published everything, in the order of locks.
 
     Raises:
         LeaseLostError: the run is another's.
     """
+    await queries.move_cursor(session, channel_id=run.channel_id, cursor_at=cursor_at)
     _guard(
         await queries.complete_run(
             session,
@@ -455,7 +456,6 @@ async def complete_run(
             http_calls=http_calls,
         )
     )
-    await queries.move_cursor(session, channel_id=run.channel_id, cursor_at=cursor_at)
 
 
 async def fail_run(

@@ -79,7 +79,8 @@ async def running(
         "QUICKBOOKS_API_URL": sandbox.url,
         "QUICKBOOKS_OAUTH_URL": sandbox.url,
         "TOKEN_KEYS": TOKEN_KEYS,
-        "NO_PROXY": "127.0.0.1",
+        "HTTP_PROXY": "http://127.0.0.1:9",
+        "HTTPS_PROXY": "http://127.0.0.1:9",
     }
     url = f"http://127.0.0.1:{port}"
     log_path = tmp_path / "connector.log"
@@ -112,6 +113,7 @@ async def test_a_channel_is_connected_and_synced(running: Running, sandbox: Sand
     assert answer.status_code == 201, answer.text
     connection = answer.json()
     assert connection["company_name"] == "Cedar & Sons Workshop"
+    assert connection["home_currency"] == "USD"
     sandbox.record(
         "invoices",
         customer="Harbour View Hotel",

@@ -291,6 +291,33 @@ async def test_a_run_taken_up_too_often_ends(connector: Any) -> None:
     assert "never ended" in failed.body["detail"]
 
 
+async def test_a_foreign_document_without_a_rate_is_an_error(connector: Any) -> None:
+    sandbox = connector.sandbox
+    await connector.connect()
+    (home, foreign) = sell(sandbox, 2)
+    path = f"/companies/{sandbox.realm}/invoices/{foreign['Id']}/verbatim"
+    sandbox.control("PUT", path, dict(foreign) | {"CurrencyRef": {"value": "EUR"}})
+    outcome = await connector.sync()
+    assert [c["external_id"] for c in outcome.captured] == [home["Id"]]
+    (error,) = outcome.summary["failed"]
+    assert error["code"] == "exchange-rate-missing"
+    assert "books are in USD" in error["message"]
+
+
+async def test_more_failures_than_a_message_holds_are_cut(
+    connector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "FAILURES_MAX", 2)
+    sandbox = connector.sandbox
+    await connector.connect()
+    for bad in sell(sandbox, 4):
+        path = f"/companies/{sandbox.realm}/invoices/{bad['Id']}/verbatim"
+        sandbox.control("PUT", path, dict(bad) | {"TotalAmt": 1})
+    failed = (await connector.sync()).summary["failed"]
+    assert len(failed) == 3
+    assert failed[-1]["message"].startswith("More than 2 documents")
+
+
 async def test_a_bug_ends_the_run_with_a_reason_and_no_secret(connector: Any) -> None:
     await connector.connect()
     await connector.request_sync()
@@ -341,6 +368,8 @@ async def test_a_document_that_cannot_be_read_is_an_error_of_the_summary(connect
         {"SyncToken": "many"},
         {"CurrencyRef": {"value": "XXXXXXXX"}},
         {"Line": [{"DetailType": "DescriptionOnly"}] * 10_000},
+        {"Line": [{"DetailType": "DescriptionOnly", "Description": "d" * 3_000}] * 400},
+        {"TotalAmt": 1, "DocNumber": "n" * 100_000},
     ],
 )
 async def test_a_hostile_document_stops_nothing_else(connector: Any, hostile: Any) -> None:

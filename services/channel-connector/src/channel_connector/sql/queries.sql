@@ -4,7 +4,7 @@ select business_id, max_accounting_connections
 from businesses
 where business_id = any(:business_ids::text[])
 order by business_id
-for update;
+for no key update;
 
 -- name: save_businesses(business_ids, limits)!
 -- Make businesses or change their plans; a limit of null keeps what is there, or the default.
@@ -38,7 +38,7 @@ select business_id, connection_id, provider, realm_id, status, changed_at, compa
 from connections
 where business_id = :business_id
 order by connection_id
-for update;
+for no key update;
 
 -- name: find_connection(business_id, connection_id)^
 -- One connection, without secrets.
@@ -156,7 +156,7 @@ where channel_id = any(:channel_ids::text[])
             as wanted (business_id, connection_id)
    )
 order by channel_id
-for update;
+for no key update;
 
 -- name: save_channels(channel_ids, business_ids, channel_types, statuses, connection_ids, initial_sync_dates, settings, changed_at)!
 -- Write whole channels; the cursor is the run's alone.

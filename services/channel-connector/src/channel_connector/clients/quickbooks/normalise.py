@@ -138,14 +138,14 @@ def exchange_rate(
 ) -> Decimal | None:
     """Home units for one unit of the document's currency; None if it is needed and missing.
 
+    A rate on the document always counts; without one, only a foreign currency needs one.
+
     Raises:
         ValueError: it is no number above 0.
     """
     rate = wire.number(row.get("ExchangeRate"))
     if rate is not None and rate <= 0:
         raise ValueError("the exchange rate is not above 0")
-    if currency is None or currency == home_currency:
-        return Decimal(1)
-    if rate is None and home_currency is None:
+    if rate is None and (home_currency is None or currency in {None, home_currency}):
         return Decimal(1)
     return rate

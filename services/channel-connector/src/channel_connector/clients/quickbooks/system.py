@@ -20,6 +20,7 @@ import structlog
 
 from channel_connector.clients.quickbooks import wire
 from channel_connector.clients.quickbooks.client import Answer, QuickBooksClient, instant_text
+from channel_connector.clients.quickbooks.countries import usual_currency
 from channel_connector.clients.quickbooks.documents import (
     ENTITIES,
     ITEM,
@@ -350,7 +351,7 @@ class QuickBooksCompany:
         )
         return Company(
             name=wire.text(info.get("CompanyName")),
-            home_currency=home,
+            home_currency=home or usual_currency(wire.text(info.get("Country"))),
             time_zone=wire.text(info.get("DefaultTimeZone")),
         )
 
