@@ -145,6 +145,16 @@ async def test_errors_are_listed_with_their_hints_and_the_exit_code_is_2(
     assert "Link the item to a product." in said
 
 
+async def test_errors_that_did_not_fit_the_message_are_counted(
+    brokers: str, thread: ThreadPoolExecutor
+) -> None:
+    event = {**SUMMARY, "errors": [ERROR], "errors_omitted": 4, "received": 10}
+    result = await _outcome(brokers, thread, event, topic="sales.events.v1")
+    assert result.exit_code == 2
+    assert "5 with errors" in " ".join(result.stdout.split())
+    assert "… and 4 more; the sales-processor lists all at /syncs/" in result.stdout
+
+
 async def test_a_rejected_sync_exits_with_1(brokers: str, thread: ThreadPoolExecutor) -> None:
     event = {
         "type": "sync-rejected",

@@ -44,6 +44,7 @@ def show(outcome: SyncCompleted | SyncFailed | SyncRejected | CommandRejected, t
 
 
 def _show_completed(summary: SyncCompleted, to: Console) -> None:
+    omitted = summary.errors_omitted or 0
     seconds = (summary.completed_at - summary.started_at).total_seconds()
     to.print(f"Sync {summary.sync_id} ended after {seconds:.1f} seconds.", markup=False)
     counts = Table(box=None, show_header=False, pad_edge=False)
@@ -57,7 +58,7 @@ def _show_completed(summary: SyncCompleted, to: Console) -> None:
             (count, f"skipped: {SKIPPED.get(reason, reason)}")
             for reason, count in sorted(summary.skipped.items())
         ),
-        (len(summary.errors), "with errors"),
+        (len(summary.errors) + omitted, "with errors"),
         (summary.received, "received in all"),
     ):
         counts.add_row(str(count), what)
@@ -71,6 +72,13 @@ def _show_completed(summary: SyncCompleted, to: Console) -> None:
         to.print(f"[red]{error.kind} {escape(number)}[/]: {escape(error.message)}", soft_wrap=True)
         if error.hint:
             to.print(f"  {error.hint}", style="dim", markup=False, soft_wrap=True)
+    if omitted:
+        to.print(
+            f"… and {omitted} more; the sales-processor lists all at"
+            f" /syncs/{summary.sync_id}/summary.",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def money(amount: Decimal) -> str:
