@@ -62,8 +62,15 @@ class Worker:
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _next_run(self, holder: UUID) -> Run:
+        """The next run, when there is one; a run taken while being cancelled is given back."""
         while True:
-            run = await store.claim_run(self.pool, holder, self.lease_seconds)
+            claim = asyncio.ensure_future(store.claim_run(self.pool, holder, self.lease_seconds))
+            try:
+                run = await asyncio.shield(claim)
+            except asyncio.CancelledError:
+                if run := await claim:
+                    await store.release_lease(self.pool, run)
+                raise
             if run is not None:
                 return run
             await asyncio.sleep(IDLE_SECONDS)
