@@ -5,7 +5,6 @@ is by our own records and beats any older version that arrives later; a version 
 applied leaves the applied one in force. Rules SA4, SA5, SA6 and SY5.
 """
 
-from dataclasses import replace
 from enum import Enum
 
 from sales_processor.domain.sale import Content, Sale, State, demands
@@ -48,8 +47,7 @@ def accept(sale: Sale, content: Content, *, content_hash: str | None, sync_id: s
     """The sale with a content that gets its cost next; `sync_id` is the run that waits for it."""
     void = content.void_reason is not None
     never_shown = sale.costed_revision == 0
-    return replace(
-        sale,
+    return sale._replace(
         state=State.VOIDED if void else State.ACTIVE,
         seen_version=max(sale.seen_version, content.version),
         content_hash=sale.content_hash if void else content_hash,
@@ -75,25 +73,24 @@ def next_revision(revision: int, version: int) -> int:
 def wait(sale: Sale, version: int) -> Sale:
     """The sale with a version that cannot be applied now: what was accepted stays in force."""
     if sale.state in {State.ACTIVE, State.VOIDED}:
-        return replace(sale, seen_version=version, update_waiting=True)
-    return replace(
-        sale, state=State.WAITING, seen_version=version, version=version, status="waiting"
+        return sale._replace(seen_version=version, update_waiting=True)
+    return sale._replace(
+        state=State.WAITING, seen_version=version, version=version, status="waiting"
     )
 
 
 def note(sale: Sale, version: int) -> Sale:
     """The sale with a newer version that changes nothing; it makes a version that waited moot."""
     if sale.draft is not None:
-        draft = replace(sale.draft, version=version)
-        return replace(sale, seen_version=version, update_waiting=False, draft=draft)
-    return replace(sale, seen_version=version, update_waiting=False, version=version)
+        draft = sale.draft._replace(version=version)
+        return sale._replace(seen_version=version, update_waiting=False, draft=draft)
+    return sale._replace(seen_version=version, update_waiting=False, version=version)
 
 
 def refuse(sale: Sale) -> Sale:
     """The sale whose draft inventory refused: what was shown before stays in force and it waits."""
     shown = sale.costed_revision > 0
-    return replace(
-        sale,
+    return sale._replace(
         state=State(sale.status) if shown else State.WAITING,
         content_hash=None if shown else sale.content_hash,
         revision=sale.costed_revision,

@@ -124,7 +124,7 @@ class _Answers:
         before = self.shown[sale.key]
         costed = _put_onto(sale, before.content, answer)
         self.shown[sale.key] = costed
-        self._sales[sale.key] = replace(sale, costing=answer.costing)
+        self._sales[sale.key] = sale._replace(costing=answer.costing)
         finished = self._finished.get(sale.key)
         if finished is None:
             self._recosted[sale.key] = (sale, costed, answer.costing)
@@ -225,8 +225,7 @@ def _put_onto(sale: Sale, content: Content, answer: SaleCosted) -> Costed:
 def _after(finished: Finished) -> Sale:
     """The sale once its draft is shown."""
     sale = finished.sale
-    return replace(
-        sale,
+    return sale._replace(
         costed_revision=sale.revision,
         costing=finished.costing,
         draft=None,

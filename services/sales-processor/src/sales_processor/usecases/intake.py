@@ -5,7 +5,7 @@ batch writes, it writes once for each sale; only the newest content of a sale as
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -132,7 +132,7 @@ class Intake:
         else:
             reason = decision.value
             if decision is Decision.VOID_OF_UNKNOWN:
-                self._put(replace(sale, state=State.TOMBSTONE, seen_version=document.version))
+                self._put(sale._replace(state=State.TOMBSTONE, seen_version=document.version))
             elif decision is Decision.IRRELEVANT_CHANGE:
                 self._put(note(sale, document.version))
                 self._wait_no_longer(sale)

@@ -5,7 +5,7 @@ one transaction each; a sale that waits on is reported again only if the reason 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -148,7 +148,7 @@ def _try_one(intake: Intake, sale: Sale, row: Any, attempt: _Attempt) -> _Outcom
         )
         return intake.apply(sale, arrival)
     content = store.decode_content(row["content"])
-    content = replace(content, sync_id=sync_id or content.sync_id)
+    content = content._replace(sync_id=sync_id or content.sync_id)
     outcome = intake.accept(
         sale, content, content_hash=sale.content_hash, waits_for=sync_id, cause=attempt.cause
     )
