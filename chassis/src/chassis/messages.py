@@ -9,7 +9,9 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
+from chassis.errors import PoisonError
 from contracts.base import Message
+from contracts.registry import BODY_BYTES_MAX
 
 MessageT_co = TypeVar("MessageT_co", bound=Message, covariant=True)
 
@@ -89,13 +91,24 @@ def outgoing(
     subject: str | None = None,
     traceparent: str | None = None,
 ) -> Outgoing:
-    """Encode a message. `identity` names the fact within its topic and type, for `ce_id`."""
+    """Encode a message. `identity` names the fact within its topic and type, for `ce_id`.
+
+    Raises:
+        PoisonError: the message is larger than any consumer reads; publishing it would only stop the
+            outbox, so what causes it is set apart instead.
+    """
     kind = message.type
+    payload = message.encode()
+    if len(payload) > BODY_BYTES_MAX:
+        raise PoisonError(
+            "message-too-large",
+            f"It leads to a `{kind}` of {len(payload)} bytes; at most {BODY_BYTES_MAX} are read.",
+        )
     return Outgoing(
         topic=topic,
         key=key.encode(),
         type=kind,
-        payload=message.encode(),
+        payload=payload,
         subject=key if subject is None else subject,
         id=uuid5(NAMESPACE_URL, f"{source}/{topic}/{kind}/{identity}"),
         time=datetime.now(UTC),
