@@ -25,5 +25,5 @@ def test_the_same_fact_has_the_same_id() -> None:
 
 
 def test_what_no_consumer_would_read_is_refused() -> None:
-    with pytest.raises(PoisonError, match="`note` of 10485"):
+    with pytest.raises(PoisonError, match="`note` of 1048"):
         outgoing("t", "k", Note(text="x" * 1_048_576), source="/toy", identity="1")

@@ -94,8 +94,8 @@ def outgoing(
     """Encode a message. `identity` names the fact within its topic and type, for `ce_id`.
 
     Raises:
-        PoisonError: the message is larger than any consumer reads; publishing it would only stop the
-            outbox, so what causes it is set apart instead.
+        PoisonError: the message is larger than any consumer reads; publishing it would only stop
+            the outbox, so what causes it is set apart instead.
     """
     kind = message.type
     payload = message.encode()
