@@ -20,6 +20,7 @@ from contracts.base import (
 )
 
 ProductType = Literal["finished-good", "raw-material", "component", "sub-assembly", "service"]
+RECOSTED_SALES_SHOWN_MAX = 1_000
 Revision = Annotated[int, Field(ge=1, le=2**62, strict=True)]
 
 
@@ -96,6 +97,10 @@ class VoidLot(Message):
     lot_id: Id
 
 
+ReturnMode = Literal["original-lots", "return-lot"]
+"""Where goods go that come back: to what the customer's sales took, or into a lot of their own."""
+
+
 class DemandLine(Part):
     """What one sale line takes (or, negative, gives back)."""
 
@@ -105,7 +110,10 @@ class DemandLine(Part):
 
 
 class ConsumeLots(Message):
-    """The whole desired consumption of a sale at a revision; no lines give everything back."""
+    """The whole desired consumption of a sale at a revision; no lines give everything back.
+
+    Negative quantities are returns: they go where `returns` says.
+    """
 
     type: Literal["consume-lots"] = "consume-lots"
     business_id: Id
@@ -113,6 +121,7 @@ class ConsumeLots(Message):
     revision: Revision
     sale_date: BusinessDate
     customer_external_id: Id | None = None
+    returns: ReturnMode = "original-lots"
     lines: Annotated[list[DemandLine], Field(max_length=LINES_MAX)] = []
 
 
@@ -127,7 +136,7 @@ class RecostProduct(Message):
 
 
 class Allocation(Part):
-    """Goods taken from one lot."""
+    """Goods taken from one lot; of a return, goods given to it (a negative quantity)."""
 
     lot_id: Id
     lot_number: Id
@@ -137,15 +146,32 @@ class Allocation(Part):
 
 
 class Shortage(Part):
-    """Goods sold that were not in stock: how many in all, how many still, at what average."""
+    """Goods sold that were not in stock: how many in all, how many still, at what average.
+
+    `returned` of them came back while they were missing; they keep the average.
+    """
 
     quantity: Decimal
     open: Decimal
     unit_cost: Decimal
+    returned: Decimal | None = None
+
+
+class ReturnedGoods(Part):
+    """Goods that a line gave back: to which line, which lot, at what unit cost.
+
+    Without a lot they were still missing; without a source they are a lot of their own.
+    """
+
+    source_sale_id: Id | None = None
+    source_line_id: Id | None = None
+    lot_id: Id | None = None
+    quantity: Decimal
+    unit_cost: Decimal
 
 
 class CostedLine(Part):
-    """What one line cost and why. `flags`: `short`, `uncosted`."""
+    """What one line cost and why; negative for a return. `flags`: `short`, `uncosted`."""
 
     line_id: Id
     product_id: Id
@@ -153,6 +179,7 @@ class CostedLine(Part):
     cost: Money
     allocations: list[Allocation] = []
     shortage: Shortage | None = None
+    returned: list[ReturnedGoods] = []
     flags: list[Id] = []
 
 
@@ -171,6 +198,34 @@ class SaleCosted(Message):
     lines: list[CostedLine]
     cost: Money
     reason: Id | None = None
+
+
+class RecostedSale(Part):
+    """A sale that a re-costing moves."""
+
+    sale_id: Id
+    cost_before: Decimal
+    cost_after: Decimal
+
+
+class ProductRecosted(Message):
+    """What re-costing a product did, or, of a dry run, would do.
+
+    The costs are those of the product's lines in the sales that change; `sales` are the first of
+    them, by sale date.
+    """
+
+    type: Literal["product-recosted"] = "product-recosted"
+    business_id: Id
+    product_id: Id
+    from_date: BusinessDate
+    dry_run: bool
+    sales_checked: int
+    sales_changed: int
+    cost_before: Decimal
+    cost_after: Decimal
+    lots_changed: int
+    sales: Annotated[list[RecostedSale], Field(max_length=RECOSTED_SALES_SHOWN_MAX)] = []
 
 
 class LotReceived(Message):

@@ -66,6 +66,7 @@ TOPIC_MESSAGES: dict[str, tuple[type[Message], ...]] = {
     ),
     "inventory.events.v1": (
         inventory.SaleCosted,
+        inventory.ProductRecosted,
         inventory.LotReceived,
         inventory.LotAdjusted,
         inventory.LotVoided,

@@ -48,10 +48,23 @@ class LotRead(BaseModel):
     quantity_remaining: Decimal
     unit_cost: Decimal
     status: LotStatus
+    return_sale_id: str | None = None
 
 
 class LotUser(BaseModel):
-    """A sale line that holds goods of a lot."""
+    """A sale line that holds goods of a lot; `returned` of them were given back."""
+
+    sale_id: str
+    line_id: str
+    sale_date: date
+    revision: int
+    quantity: Decimal
+    returned: Decimal
+    unit_cost: Decimal
+
+
+class LotReturn(BaseModel):
+    """A return line that gave goods to a lot, and the sale line that had taken them."""
 
     sale_id: str
     line_id: str
@@ -59,12 +72,15 @@ class LotUser(BaseModel):
     revision: int
     quantity: Decimal
     unit_cost: Decimal
+    source_sale_id: str | None
+    source_line_id: str | None
 
 
 class LotWithUsers(LotRead):
-    """A lot with the sales that used it."""
+    """A lot with the sales that used it, and the returns that gave goods to it."""
 
     sales: list[LotUser]
+    returns: list[LotReturn]
 
 
 class StockTransactionRead(BaseModel):
@@ -192,15 +208,17 @@ def router(pool: asyncpg.Pool) -> APIRouter:
 
     @routes.get("/businesses/{business_id}/lots/{lot_id}", tags=["lots"])
     async def get_lot(business_id: str, lot_id: str) -> LotWithUsers:
-        """One lot, with the sales that used it."""
+        """One lot, with the sales that used it and the returns that gave goods to it."""
         async with pool.acquire() as connection:
             row = await queries.find_lot(
                 connection, business_id=_plain(business_id), lot_id=_plain(lot_id)
             )
             if row is None:
                 raise HTTPException(404, f"Business {business_id} has no lot {lot_id}.")
-            users = queries.list_users_of_lot(connection, business_id=business_id, lot_id=lot_id)
-            return LotWithUsers(**row, sales=[LotUser(**user) async for user in users])
+            key = {"business_id": business_id, "lot_id": lot_id}
+            users = [LotUser(**u) async for u in queries.list_users_of_lot(connection, **key)]
+            returns = [LotReturn(**r) async for r in queries.list_returns_to_lot(connection, **key)]
+            return LotWithUsers(**row, sales=users, returns=returns)
 
     @routes.get("/verify", tags=["operations"])
     async def verify_all(

@@ -4,7 +4,7 @@ Commands of a batch have the same effect as if each came alone, in their order. 
 batch tell each step; stock on hand is announced once for each product.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -13,10 +13,13 @@ from chassis.consumer import Batch
 from chassis.messages import Received
 from contracts import inventory as messages
 from contracts.base import Message
-from inventory import store
 from inventory.domain.ledger import Ledger, Product, ProductKey, Refusal, SaleKey
-from inventory.domain.money import shortened
-from inventory.domain.stock import Demand, Effect, Line, Lot, Sale
+from inventory.domain.money import ZERO, shortened
+from inventory.domain.operation import MOVED, Effect
+from inventory.domain.sale import Demand, Line, Sale
+from inventory.domain.stock import Lot
+from inventory.store.loading import Headers, find_headers, load
+from inventory.store.saving import save
 
 EVENTS = "inventory.events.v1"
 PRODUCTS = "inventory.products.v1"
@@ -24,11 +27,85 @@ PRODUCTS = "inventory.products.v1"
 
 async def apply_commands(batch: Batch[Message]) -> None:
     """Apply commands to products, links, lots and sales."""
-    ledger = await store.load(batch.connection, [r.message for r in batch.messages])
-    for received in batch.messages:
-        _APPLY[type(received.message)](batch, ledger, received)
-    _announce_stock(batch, ledger)
-    await store.save(batch.connection, ledger)
+    headers = await find_headers(batch.connection, [r.message for r in batch.messages])
+    stock = _StockTold()
+    for number, (part, deep) in enumerate(_parts(batch.messages, headers)):
+        commands = [received.message for received in part]
+        if number:
+            headers = await find_headers(batch.connection, commands)
+        ledger = await load(batch.connection, commands, headers, deep=deep)
+        for received in part:
+            _APPLY[type(received.message)](batch, ledger, received)
+        stock.add(ledger)
+        await save(batch.connection, ledger)
+    stock.announce(batch)
+
+
+def _parts(
+    batch: Sequence[Received[Message]], headers: Headers
+) -> Iterator[tuple[list[Received[Message]], bool]]:
+    """The batch in parts, each with whether it is loaded deep.
+
+    A new revision of a document with returns may move what any holder of a lot has: it stands
+    alone. A return earlier in the batch may be one of its goods.
+    """
+    part: list[Received[Message]] = []
+    seen: set[SaleKey] = set()
+    giving: set[str] = set()
+    for received in batch:
+        command = received.message
+        if isinstance(command, messages.ConsumeLots):
+            key = (command.business_id, command.sale_id)
+            known = headers.revision(key)
+            entangled = (headers.entangled(key) and command.revision > known) or (
+                (known or key in seen) and command.business_id in giving
+            )
+            seen.add(key)
+            if any(line.quantity < 0 for line in command.lines):
+                giving.add(command.business_id)
+            if entangled:
+                if part:
+                    yield part, False
+                yield [received], True
+                part = []
+                continue
+        part.append(received)
+    if part:
+        yield part, False
+
+
+class _StockTold:
+    """What a batch changed of stock on hand, told once for each product."""
+
+    def __init__(self) -> None:
+        self._changes: dict[ProductKey, tuple[Decimal, Decimal, int]] = {}
+
+    def add(self, ledger: Ledger) -> None:
+        """Note what a part of the batch changed."""
+        for business, books in ledger.books.items():
+            for product_id in dict.fromkeys(m.product_id for m in books.movements):
+                key = (business, product_id)
+                stock, product = books.stocks[product_id], ledger.products[key]
+                product.stock_version += 1
+                before = self._changes.get(key, (ZERO, ZERO, 0))[1]
+                change = before + stock.on_hand - stock.on_hand_before
+                self._changes[key] = (stock.on_hand, change, product.stock_version)
+
+    def announce(self, batch: Batch[Message]) -> None:
+        """Publish what changed."""
+        for (business_id, product_id), (on_hand, change, version) in self._changes.items():
+            if change:
+                batch.publish(
+                    EVENTS,
+                    business_id,
+                    messages.StockChanged(
+                        business_id=business_id,
+                        product_id=product_id,
+                        stock_on_hand=on_hand,
+                        change=change,
+                    ),
+                    identity=f"{business_id}/{product_id}/{version}",
+                )
 
 
 def _put_product(
@@ -159,16 +236,15 @@ def _consume_lots(
         revision=command.revision,
         sale_date=command.sale_date,
         customer_external_id=command.customer_external_id,
+        returns=command.returns,
         demands=[Demand(d.line_id, d.product_id, d.quantity) for d in command.lines],
     )
     if isinstance(outcome, Refusal):
         _reject(batch, received, outcome)
         return
-    if isinstance(outcome, Sale):
-        _announce_cost(batch, ledger, received, key)
-        return
     _announce_cost(batch, ledger, received, key)
-    _announce_effect(batch, ledger, received, outcome)
+    if isinstance(outcome, Effect):
+        _announce_effect(batch, ledger, received, outcome)
 
 
 def _announce_effect(
@@ -177,9 +253,23 @@ def _announce_effect(
     received: Received[messages.ConsumeLots],
     effect: Effect,
 ) -> None:
-    """Tell of shortages that opened and goods that came back to voided lots; settle the rest."""
+    """Tell of other documents that moved, of shortages and voided lots; settle with the rest."""
     business_id = received.message.business_id
-    sale = effect.sale
+    books = ledger.books[business_id]
+    _announce_shortages(batch, received, effect.sale)
+    for sale_id in effect.moved:
+        _announce_cost(batch, ledger, received, (business_id, sale_id), reason=MOVED)
+        _announce_shortages(batch, received, books.sales[sale_id])
+    for lot_id, quantity in effect.stranded:
+        _announce_voided(batch, received, books.lots[lot_id], quantity)
+    _settle(batch, ledger, received, [(business_id, p) for p in effect.supplied])
+
+
+def _announce_shortages(
+    batch: Batch[Message], received: Received[messages.ConsumeLots], sale: Sale
+) -> None:
+    business_id = received.message.business_id
+    costing = "" if sale.costing == 1 else f"/{sale.costing}"
     for line in sale.lines:
         if line.open > 0:
             _publish(
@@ -193,30 +283,28 @@ def _announce_effect(
                     quantity=line.open,
                     unit_cost=line.average,
                 ),
-                identity=f"{business_id}/{sale.sale_id}/{sale.revision}/{line.line_id}",
+                identity=f"{business_id}/{sale.sale_id}/{sale.revision}{costing}/{line.line_id}",
             )
-    for lot_id, quantity in effect.stranded:
-        _announce_voided(batch, received, ledger.lots[business_id, lot_id], quantity)
-    returned = {m.product_id for m in effect.movements if m.quantity > 0}
-    _settle(batch, ledger, received, [(business_id, p) for p in sorted(returned)])
 
 
 def _settle(
-    batch: Batch[Message], ledger: Ledger, received: Received[Any], products: list[ProductKey]
+    batch: Batch[Message],
+    ledger: Ledger,
+    received: Received[Any],
+    products: Iterable[ProductKey],
 ) -> None:
     """Let goods that became available stand behind sales that were short (SA9)."""
-    recosted: dict[SaleKey, None] = {}
     for key in products:
         business_id, product_id = key
-        for number, settlement in enumerate(ledger.settle(key)):
-            recosted[business_id, settlement.sale.sale_id] = None
+        settlements = ledger.settle(key)
+        for number, settlement in enumerate(settlements):
             _publish(
                 batch,
                 received,
                 messages.ShortageSettled(
                     business_id=business_id,
                     product_id=product_id,
-                    sale_id=settlement.sale.sale_id,
+                    sale_id=settlement.sale_id,
                     line_id=settlement.line_id,
                     quantity=settlement.allocation.quantity,
                     unit_cost=settlement.allocation.unit_cost,
@@ -224,8 +312,10 @@ def _settle(
                 ),
                 identity=f"{received.identity}/{product_id}/{number}",
             )
-    for sale_key in recosted:
-        _announce_cost(batch, ledger, received, sale_key, reason="shortage-settled")
+        for sale_id in dict.fromkeys(settlement.sale_id for settlement in settlements):
+            _announce_cost(
+                batch, ledger, received, (business_id, sale_id), reason="shortage-settled"
+            )
 
 
 def _announce_cost(
@@ -237,7 +327,8 @@ def _announce_cost(
     reason: str | None = None,
 ) -> None:
     business_id, sale_id = key
-    sale = ledger.sales[key]
+    books = ledger.books[business_id]
+    sale = books.sales[sale_id]
     _publish(
         batch,
         received,
@@ -247,7 +338,7 @@ def _announce_cost(
             sale_id=sale_id,
             revision=sale.revision,
             costing=sale.costing,
-            lines=[_costed_line(ledger, business_id, line) for line in sale.lines],
+            lines=[_costed_line(books.lots, line) for line in sale.lines],
             cost=sale.cost,
             reason=reason,
         ),
@@ -255,34 +346,48 @@ def _announce_cost(
     )
 
 
-def _costed_line(ledger: Ledger, business_id: str, line: Line) -> messages.CostedLine:
+def _costed_line(lots: Mapping[str, Lot], line: Line) -> messages.CostedLine:
     flags = ["short"] if line.open > 0 else []
     if line.uncosted:
         flags.append("uncosted")
-    allocations = []
-    for a in line.allocations:
-        lot = ledger.lots[business_id, a.lot_id]
-        allocations.append(
-            messages.Allocation.model_construct(
-                lot_id=a.lot_id,
-                lot_number=lot.lot_number,
-                quantity=a.quantity,
-                unit_cost=a.unit_cost,
-                received_on=lot.received_on,
-            )
-        )
     shortage = None
     if line.short > 0:
         shortage = messages.Shortage.model_construct(
-            quantity=line.short, open=line.open, unit_cost=line.average
+            quantity=line.short,
+            open=line.open,
+            unit_cost=line.average,
+            returned=line.short_returned or None,
         )
+    goods = [
+        *((a.lot_id, a.quantity, a.unit_cost) for a in line.allocations),
+        *((r.lot_id, -r.quantity, r.unit_cost) for r in line.returned if r.lot_id is not None),
+    ]
     return messages.CostedLine.model_construct(
         line_id=line.line_id,
         product_id=line.product_id,
         quantity=line.quantity,
         cost=line.cost,
-        allocations=allocations,
+        allocations=[
+            messages.Allocation.model_construct(
+                lot_id=lot_id,
+                lot_number=lots[lot_id].lot_number,
+                quantity=quantity,
+                unit_cost=unit_cost,
+                received_on=lots[lot_id].received_on,
+            )
+            for lot_id, quantity, unit_cost in goods
+        ],
         shortage=shortage,
+        returned=[
+            messages.ReturnedGoods.model_construct(
+                source_sale_id=r.source_sale_id,
+                source_line_id=r.source_line_id,
+                lot_id=r.lot_id,
+                quantity=r.quantity,
+                unit_cost=r.unit_cost,
+            )
+            for r in line.returned
+        ],
         flags=flags,
     )
 
@@ -352,28 +457,6 @@ def _announce_voided(
         ),
         identity=f"{business_id}/{lot.lot_id}/{received.identity}",
     )
-
-
-def _announce_stock(batch: Batch[Message], ledger: Ledger) -> None:
-    """Tell stock on hand once for each product that this batch changed."""
-    moved = dict.fromkeys((business, m.product_id) for business, m in ledger.movements)
-    for business_id, product_id in moved:
-        product = ledger.products[business_id, product_id]
-        change = product.stock_on_hand - product.stock_before
-        if change == 0:
-            continue
-        product.stock_version += 1
-        batch.publish(
-            EVENTS,
-            business_id,
-            messages.StockChanged(
-                business_id=business_id,
-                product_id=product_id,
-                stock_on_hand=product.stock_on_hand,
-                change=change,
-            ),
-            identity=f"{business_id}/{product_id}/{product.stock_version}",
-        )
 
 
 def _publish(

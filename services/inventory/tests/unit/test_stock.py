@@ -7,7 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inventory.domain.stock import Demand, Lot, Sale, Stock, consume, settle
+from inventory.domain.books import Books
+from inventory.domain.operation import Effect, change
+from inventory.domain.sale import Demand, Sale
+from inventory.domain.stock import Lot, Stock
 
 
 def make_lot(lot_id: str, quantity: str, cost: str, day: int = 1, sequence: int = 0) -> Lot:
@@ -27,13 +30,22 @@ def make_lot(lot_id: str, quantity: str, cost: str, day: int = 1, sequence: int 
     )
 
 
+def make_books(stock: Stock) -> Books:
+    return Books(stocks={"p": stock}, lots={lot.lot_id: lot for lot in stock.lots})
+
+
 def make_sale(sale_id: str = "s", revision: int = 1, order: int = 1, day: int = 1) -> Sale:
     return Sale(sale_id, revision, 1, date(2026, 2, day), None, order, ())
 
 
-def sell(stock: Stock, quantity: str, before: Sale | None = None, revision: int = 1) -> Sale:
-    demands = [Demand("1", "p", Decimal(quantity))] if Decimal(quantity) else []
-    return consume({"p": stock}, before, make_sale(revision=revision), demands).sale
+def take(books: Books, sale: Sale, *quantities: str) -> Effect:
+    return change(
+        books, sale, [Demand(str(n), "p", Decimal(q)) for n, q in enumerate(quantities, 1)]
+    )
+
+
+def sell(stock: Stock, quantity: str) -> Sale:
+    return take(make_books(stock), make_sale(), quantity).sale
 
 
 @pytest.mark.parametrize(
@@ -110,37 +122,34 @@ def test_what_is_missing_is_costed_at_the_average(
 
 
 def test_the_average_is_that_before_the_sale_not_before_its_last_line() -> None:
-    stock = Stock("p", [make_lot("a", "4", "10"), make_lot("b", "6", "20", 2)])
-    demands = [Demand("1", "p", Decimal(4)), Demand("2", "p", Decimal(8))]
-    sale = consume({"p": stock}, None, make_sale(), demands).sale
+    books = make_books(Stock("p", [make_lot("a", "4", "10"), make_lot("b", "6", "20", 2)]))
+    sale = take(books, make_sale(), "4", "8").sale
     assert sale.lines[1].average == Decimal(16)
     assert sale.cost == Decimal("192.00")  # 40 + 120 + 2 x 16
 
 
 def test_an_edit_that_takes_the_same_leaves_no_movements() -> None:
-    stock = Stock("p", [make_lot("a", "5", "10"), make_lot("b", "5", "20", 2)])
-    before = sell(stock, "7")
-    effect = consume({"p": stock}, before, make_sale(revision=2), [Demand("1", "p", Decimal(7))])
-    assert effect.movements == ()
-    assert effect.sale.lines == before.lines
-    assert effect.sale.revision == 2
+    books = make_books(Stock("p", [make_lot("a", "5", "10"), make_lot("b", "5", "20", 2)]))
+    before = take(books, make_sale(), "7").sale
+    movements = list(books.movements)
+    after = take(books, make_sale(revision=2), "7").sale
+    assert books.movements == movements
+    assert after.lines == before.lines
+    assert after.revision == 2
 
 
 def test_a_lot_settles_the_oldest_sale_first() -> None:
     stock = Stock("p", [])
-    late, early = (
-        consume(
-            {"p": stock}, None, make_sale(name, 1, order, day), [Demand("1", "p", Decimal(2))]
-        ).sale
-        for name, order, day in (("late", 1, 9), ("early", 2, 3))
-    )
+    books = make_books(stock)
+    take(books, make_sale("late", 1, 1, 9), "2")
+    take(books, make_sale("early", 1, 2, 3), "2")
     stock.add(make_lot("a", "3", "5"))
-    settled = settle(stock, [early, late])
-    assert [(s.sale.sale_id, s.allocation.quantity) for s in settled] == [
+    settled = books.settle("p")
+    assert [(s.sale_id, s.allocation.quantity) for s in settled] == [
         ("early", Decimal(2)),
         ("late", Decimal(1)),
     ]
-    assert settled[1].sale.lines[0].open == 1
+    assert books.sales["late"].lines[0].open == 1
     assert stock.last_average_cost == 5
 
 
@@ -160,17 +169,18 @@ def test_nothing_is_lost_and_nothing_is_made(
         [make_lot(str(n), str(q), str(c), day, n) for n, (q, c, day) in enumerate(lots)],
     )
     received = sum((q for q, _, _ in lots), Decimal(0))
-    sale: Sale | None = None
+    books = make_books(stock)
     for revision, quantity in enumerate(wanted, start=1):
-        sale = sell(stock, str(quantity), sale, revision)
+        sale = take(
+            books, make_sale(revision=revision), *([str(quantity)] if quantity else [])
+        ).sale
         held = sum((a.quantity for line in sale.lines for a in line.allocations), Decimal(0))
         short = sum((line.open for line in sale.lines), Decimal(0))
         remaining = sum((lot.quantity_remaining for lot in stock.lots), Decimal(0))
         assert held + short == quantity
         assert held + remaining == received
         assert short == max(Decimal(0), quantity - received)
-    assert sale is not None
-    sell(stock, "0", sale, len(wanted) + 1)
+    take(books, make_sale(revision=len(wanted) + 1))
     assert [lot.quantity_remaining for lot in stock.lots] == [
         lot.quantity_received for lot in stock.lots
     ]

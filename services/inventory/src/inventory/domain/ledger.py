@@ -1,27 +1,20 @@
-"""The working set of one batch: products, lots and sales that it touches, changed in memory.
+"""The working set of one batch: products, lots and documents that it touches, changed in memory.
 
 Every command is one operation that applies whole or is refused whole. What must be saved is marked
-on the values; stock transactions are collected in the order in which they happened.
+on the values.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
+from inventory.domain.books import Books, Settlement
 from inventory.domain.money import ZERO
-from inventory.domain.stock import (
-    Demand,
-    Effect,
-    Line,
-    Lot,
-    Movement,
-    Sale,
-    Settlement,
-    Stock,
-    consume,
-    settle,
-)
+from inventory.domain.movements import Movement
+from inventory.domain.operation import Effect, change
+from inventory.domain.sale import Demand, ReturnMode, Sale
+from inventory.domain.stock import Lot, Stock
 
 ProductKey = tuple[str, str]
 SaleKey = tuple[str, str]
@@ -52,14 +45,10 @@ class Product:
     product_type: str
     purchase_cost: Decimal | None
     version: int
-    stock_on_hand: Decimal = ZERO
     stock_version: int = 0
-    last_average_cost: Decimal | None = None
-    lots_recorded: int = 0
     links: set[tuple[str, str]] = field(default_factory=set)
     new: bool = False
     changed: bool = False
-    stock_before: Decimal = ZERO
 
     @property
     def key(self) -> ProductKey:
@@ -78,21 +67,23 @@ class Adjustment:
 
 @dataclass
 class Ledger:
-    """What a batch works on. `short_sales` are the sales with lines short of a product."""
+    """What a batch works on: products and links, and the books of each business."""
 
     products: dict[ProductKey, Product] = field(default_factory=dict)
-    stocks: dict[ProductKey, Stock] = field(default_factory=dict)
-    lots: dict[tuple[str, str], Lot] = field(default_factory=dict)
+    books: dict[str, Books] = field(default_factory=dict)
     links: dict[LinkKey, str] = field(default_factory=dict)
-    sales: dict[SaleKey, Sale] = field(default_factory=dict)
     adjustments: dict[tuple[str, str], Adjustment] = field(default_factory=dict)
     active_numbers: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
     next_order: Callable[[], int] = field(default=lambda: 0)
-    movements: list[tuple[str, Movement]] = field(default_factory=list)
-    touched_sales: set[SaleKey] = field(default_factory=set)
-    new_sales: set[SaleKey] = field(default_factory=set)
     new_adjustments: list[tuple[str, str, Adjustment]] = field(default_factory=list)
     changed_links: set[LinkKey] = field(default_factory=set)
+
+    def books_of(self, business_id: str) -> Books:
+        """The books of a business."""
+        books = self.books.get(business_id)
+        if books is None:
+            books = self.books[business_id] = Books()
+        return books
 
     def put_product(
         self,
@@ -105,18 +96,19 @@ class Ledger:
     ) -> Product | None:
         """Create or change a product; None if it is so already."""
         product = self.products.get(key)
+        stocks = self.books_of(key[0]).stocks
         if product is None:
             product = Product(
                 *key, name, sku, product_type, purchase_cost, version=1, new=True, changed=True
             )
             self.products[key] = product
-            self.stocks[key] = Stock(key[1], purchase_cost=purchase_cost)
+            stocks[key[1]] = Stock(key[1], purchase_cost=purchase_cost)
             return product
         wanted = (name, sku, product_type, purchase_cost)
         if wanted == (product.name, product.sku, product.product_type, product.purchase_cost):
             return None
         product.name, product.sku, product.product_type, product.purchase_cost = wanted
-        self.stocks[key].purchase_cost = purchase_cost
+        stocks[key[1]].purchase_cost = purchase_cost
         self._announce(product)
         return product
 
@@ -182,7 +174,8 @@ class Ledger:
                 f"Product {product_id} is a service; it has no lots.",
                 "product_id",
             )
-        known = self.lots.get((business_id, lot_id))
+        books = self.books[business_id]
+        known = books.lots.get(lot_id)
         if known is not None:
             recorded = (
                 known.product_id,
@@ -190,43 +183,30 @@ class Ledger:
                 known.unit_cost_received,
                 known.received_on,
                 known.lot_number,
+                known.return_sale_id,
             )
-            sent = (product_id, quantity, unit_cost, received_on, lot_number or known.lot_number)
-            if recorded == sent:
+            number = lot_number or known.lot_number
+            if recorded == (product_id, quantity, unit_cost, received_on, number, None):
                 return None
             return Refusal(
                 "lot-id-taken", f"Lot {lot_id} was recorded before, with other content.", "lot_id"
             )
-        sequence = product.lots_recorded + 1
-        number = lot_number or f"{received_on:%Y%m%d}-{sequence}"
-        if self._number_is_active(key, number):
+        if lot_number is not None and self._number_is_active(key, lot_number):
             return Refusal(
                 "lot-number-taken",
-                f"Product {product_id} has an active lot numbered {number} already.",
+                f"Product {product_id} has an active lot numbered {lot_number} already.",
                 "lot_number",
             )
-        product.lots_recorded = sequence
-        product.changed = True
-        lot = Lot(
-            lot_id=lot_id,
-            product_id=product_id,
-            lot_number=number,
-            received_on=received_on,
-            sequence=sequence,
-            quantity_received=quantity,
-            quantity_remaining=quantity,
-            quantity_adjusted=ZERO,
-            quantity_voided=ZERO,
+        lot = books.stocks[product_id].record(
+            lot_id,
+            quantity=quantity,
             unit_cost=unit_cost,
-            unit_cost_received=unit_cost,
-            voided=False,
-            changed=True,
-            new=True,
+            received_on=received_on,
+            lot_number=lot_number,
         )
-        self.lots[business_id, lot_id] = lot
-        self.stocks[key].add(lot)
-        self.active_numbers.setdefault((*key, number), set()).add(lot_id)
-        self._move(business_id, Movement("receipt", product_id, lot_id, quantity, unit_cost))
+        books.lots[lot_id] = lot
+        self.active_numbers.setdefault((*key, lot.lot_number), set()).add(lot_id)
+        books.move([Movement("receipt", product_id, lot_id, quantity, unit_cost)])
         return lot
 
     def adjust_lot(
@@ -249,24 +229,20 @@ class Ledger:
                 f"Adjustment {adjustment_id} was recorded before, with other content.",
                 "adjustment_id",
             )
-        lot = self.lots.get((business_id, lot_id))
+        books = self.books_of(business_id)
+        lot = books.lots.get(lot_id)
         if lot is None or lot.voided:
             return _no_such_lot(lot_id, lot)
         if refusal := _wrong_adjustment(lot, quantity, reason):
             return refusal
-        stock = self.stocks[business_id, lot.product_id]
-        average = stock.average_cost()
-        lot.quantity_remaining += quantity
+        stock = books.stocks[lot.product_id]
+        stock.remember_average()
         lot.quantity_adjusted += quantity
-        lot.changed = True
-        stock.reopened()
-        if not stock.is_open() and average is not None:
-            stock.last_average_cost = average
+        stock.put(lot_id, quantity)
         self.adjustments[business_id, adjustment_id] = wanted
         self.new_adjustments.append((business_id, adjustment_id, wanted))
-        self._move(
-            business_id,
-            Movement("adjustment", lot.product_id, lot_id, quantity, lot.unit_cost, reason=reason),
+        books.move(
+            [Movement("adjustment", lot.product_id, lot_id, quantity, lot.unit_cost, reason=reason)]
         )
         return lot
 
@@ -274,7 +250,7 @@ class Ledger:
         self, business_id: str, lot_id: str, unit_cost: Decimal
     ) -> Lot | Refusal | None:
         """Correct a lot's unit cost for what is taken from now on; None if it is so already."""
-        lot = self.lots.get((business_id, lot_id))
+        lot = self.books_of(business_id).lots.get(lot_id)
         if lot is None or lot.voided:
             return _no_such_lot(lot_id, lot)
         if lot.unit_cost == unit_cost:
@@ -285,21 +261,17 @@ class Ledger:
 
     def void_lot(self, business_id: str, lot_id: str) -> tuple[Lot, Decimal] | Refusal:
         """Take a lot out of stock for good; the lot and the quantity that left stock."""
-        lot = self.lots.get((business_id, lot_id))
+        books = self.books_of(business_id)
+        lot = books.lots.get(lot_id)
         if lot is None or lot.voided:
             return _no_such_lot(lot_id, lot)
-        stock = self.stocks[business_id, lot.product_id]
-        average = stock.average_cost()
+        books.stocks[lot.product_id].remember_average()
         left = lot.quantity_remaining
         lot.quantity_remaining = ZERO
         lot.quantity_voided += left
         lot.voided = lot.changed = True
-        if not stock.is_open() and average is not None:
-            stock.last_average_cost = average
         if left:
-            self._move(
-                business_id, Movement("lot-void", lot.product_id, lot_id, -left, lot.unit_cost)
-            )
+            books.move([Movement("lot-void", lot.product_id, lot_id, -left, lot.unit_cost)])
         return lot, left
 
     def consume(
@@ -309,22 +281,17 @@ class Ledger:
         revision: int,
         sale_date: date,
         customer_external_id: str | None,
+        returns: ReturnMode,
         demands: list[Demand],
     ) -> Effect | Sale | Refusal:
-        """Apply a sale's desired consumption; the stored sale if the revision is old (SA5)."""
+        """Apply a document's whole content; the stored document if the revision is old (SA5)."""
         business_id, sale_id = key
-        before = self.sales.get(key)
+        books = self.books_of(business_id)
+        before = books.sales.get(sale_id)
         if before is not None and before.revision >= revision:
             return before
         if refusal := self._wrong_demands(business_id, demands):
             return refusal
-        stocks = {
-            product_id: self.stocks[business_id, product_id]
-            for product_id in (
-                *(demand.product_id for demand in demands),
-                *(line.product_id for line in (before.lines if before else ())),
-            )
-        }
         desired = Sale(
             sale_id=sale_id,
             revision=revision,
@@ -333,45 +300,18 @@ class Ledger:
             customer_external_id=customer_external_id,
             order=before.order if before else self.next_order(),
             lines=(),
+            returns=returns,
         )
-        effect = consume(stocks, before, desired, demands)
-        if before is None:
-            self.new_sales.add(key)
-        self.sales[key] = effect.sale
-        self.touched_sales.add(key)
-        for movement in effect.movements:
-            self._move(business_id, movement)
-        return effect
+        return change(books, desired, demands)
 
     def settle(self, key: ProductKey) -> list[Settlement]:
         """Let what is in stock settle open shortages of a product, oldest sale first (SA9)."""
-        business_id, product_id = key
-        stock = self.stocks[key]
-        if not stock.is_open():
-            return []
-        waiting = sorted(
-            (
-                sale
-                for (business, _), sale in self.sales.items()
-                if business == business_id
-                and any(_is_short(line, product_id) for line in sale.lines)
-            ),
-            key=lambda sale: (sale.sale_date, sale.order),
-        )
-        settlements = settle(stock, waiting)
-        recosted: dict[str, Sale] = {}
-        for settlement in settlements:
-            for movement in settlement.movements:
-                self._move(business_id, movement)
-            recosted[settlement.sale.sale_id] = settlement.sale
-        for sale_id, sale in recosted.items():
-            self.sales[business_id, sale_id] = replace(sale, costing=sale.costing + 1)
-            self.touched_sales.add((business_id, sale_id))
-        return settlements
+        return self.books[key[0]].settle(key[1])
 
     def _number_is_active(self, key: ProductKey, number: str) -> bool:
         bearers = self.active_numbers.get((*key, number), ())
-        return any(self.lots[key[0], lot_id].quantity_remaining > 0 for lot_id in bearers)
+        lots = self.books[key[0]].lots
+        return any(lots[lot_id].quantity_remaining > 0 for lot_id in bearers)
 
     def _wrong_demands(self, business_id: str, demands: list[Demand]) -> Refusal | None:
         seen = set()
@@ -387,12 +327,6 @@ class Ledger:
                 )
             if demand.quantity == 0:
                 return Refusal("quantity-zero", f"Line {demand.line_id} has quantity 0.", "lines")
-            if demand.quantity < 0:
-                return Refusal(
-                    "returns-not-supported",
-                    f"Line {demand.line_id} gives goods back; returns are not supported yet.",
-                    "lines",
-                )
             if demand.line_id in seen:
                 return Refusal("duplicate-line", f"Line {demand.line_id} appears twice.", "lines")
             seen.add(demand.line_id)
@@ -401,15 +335,6 @@ class Ledger:
     def _announce(self, product: Product) -> None:
         product.version += 1
         product.changed = True
-
-    def _move(self, business_id: str, movement: Movement) -> None:
-        self.movements.append((business_id, movement))
-        product = self.products[business_id, movement.product_id]
-        product.stock_on_hand += movement.quantity
-
-
-def _is_short(line: Line, product_id: str) -> bool:
-    return line.product_id == product_id and line.open > 0
 
 
 def _unknown_product(product_id: str) -> Refusal:

@@ -1,5 +1,9 @@
-"""Exact amounts: a line's cost is rounded once, half up, to the cent (LO5)."""
+"""Exact amounts: a line's cost is rounded once, half up, to the cent (LO5).
 
+Half up is by magnitude, so that what a full return takes back is what the sale cost.
+"""
+
+from collections.abc import Iterable
 from decimal import ROUND_HALF_UP, Decimal
 
 CENT = Decimal("0.01")
@@ -12,12 +16,14 @@ def to_cents(amount: Decimal) -> Decimal:
     return amount.quantize(CENT, rounding=ROUND_HALF_UP)
 
 
-def weighted_average(parts: "list[tuple[Decimal, Decimal]]") -> Decimal | None:
+def weighted_average(parts: Iterable[tuple[Decimal, Decimal]]) -> Decimal | None:
     """The average of (quantity, unit cost) pairs to 6 places, half up; None of no quantity."""
-    quantity = sum((q for q, _ in parts), ZERO)
+    quantity = value = ZERO
+    for each, cost in parts:
+        quantity += each
+        value += each * cost
     if quantity <= 0:
         return None
-    value = sum((q * cost for q, cost in parts), ZERO)
     average = (value / quantity).quantize(UNIT_COST_STEP, rounding=ROUND_HALF_UP)
     return shortened(average)
 

@@ -19,6 +19,8 @@ create table products (
     last_average_cost numeric check (last_average_cost >= 0),
     -- How many lots were recorded: the next lot's place among those of one day.
     lots_recorded bigint not null default 0,
+    -- Counts the operations that took goods or gave them back: what happened since what.
+    operations bigint not null default 0,
     changed_at timestamptz not null,
     primary key (business_id, product_id)
 );
@@ -40,7 +42,8 @@ create table lots (
     lot_number text not null,
     received_on date not null,
     sequence bigint not null,
-    quantity_received numeric not null check (quantity_received > 0),
+    -- Of a return lot: what its document gives now, nothing once that is taken off.
+    quantity_received numeric not null,
     quantity_remaining numeric not null check (quantity_remaining >= 0),
     -- What adjustments added and took, and what voiding took out.
     quantity_adjusted numeric not null default 0,
@@ -50,9 +53,12 @@ create table lots (
     unit_cost_received numeric not null check (unit_cost_received >= 0),
     voided_at timestamptz,
     recorded_at timestamptz not null,
+    -- The document whose leftover goods a return lot is.
+    return_sale_id text,
     primary key (business_id, lot_id),
     foreign key (business_id, product_id) references products,
     check (voided_at is null or quantity_remaining = 0),
+    check (quantity_received > 0 or (quantity_received = 0 and return_sale_id is not null)),
     unique (business_id, product_id, sequence)
 );
 create index open_lots on lots (business_id, product_id, received_on, sequence, lot_id)
@@ -61,7 +67,7 @@ create index lots_by_number on lots (business_id, product_id, lot_number);
 
 create sequence sale_order;
 
--- What inventory knows of a sale: the revision applied and what it cost.
+-- What inventory knows of a document: the revision applied and what it cost.
 create table sale_consumptions (
     business_id text not null,
     sale_id text not null,
@@ -70,26 +76,39 @@ create table sale_consumptions (
     costing integer not null check (costing > 0),
     sale_date date not null,
     customer_external_id text,
-    -- The order in which sales were first recorded.
+    -- Where goods go that it gives back.
+    returns text not null check (returns in ('original-lots', 'return-lot')),
+    -- The order in which documents were first recorded.
     sale_order bigint not null,
     cost numeric not null,
     primary key (business_id, sale_id)
 );
+create index sales_of_customer
+on sale_consumptions (business_id, customer_external_id, sale_date, sale_order)
+where customer_external_id is not null;
 
+-- A line takes goods, or, with a negative quantity, gives goods back.
 create table consumption_lines (
     business_id text not null,
     sale_id text not null,
     ordinal integer not null,
     line_id text not null,
     product_id text not null,
-    quantity numeric not null check (quantity > 0),
-    cost numeric not null check (cost >= 0),
+    quantity numeric not null check (quantity <> 0),
+    cost numeric not null,
     shortage_quantity numeric not null check (shortage_quantity >= 0),
     shortage_open numeric not null check (shortage_open >= 0),
+    -- Goods that were given back while they were missing: they keep their average.
+    shortage_returned numeric not null check (shortage_returned >= 0),
     shortage_unit_cost numeric not null check (shortage_unit_cost >= 0),
+    -- All that was given back of this line, missing or not.
+    quantity_returned numeric not null check (quantity_returned >= 0),
     uncosted boolean not null,
     primary key (business_id, sale_id, line_id),
-    check (shortage_open <= shortage_quantity and shortage_quantity <= quantity)
+    check (shortage_open + shortage_returned <= shortage_quantity),
+    check (shortage_quantity <= greatest(quantity, 0)),
+    check (quantity_returned <= greatest(quantity, 0)),
+    check (case when quantity > 0 then cost >= 0 else cost <= 0 end)
 );
 create index open_shortages on consumption_lines (business_id, product_id)
 where shortage_open > 0;
@@ -103,10 +122,39 @@ create table consumptions (
     lot_id text not null,
     quantity numeric not null check (quantity > 0),
     unit_cost numeric not null check (unit_cost >= 0),
+    -- The product's operation that took it.
+    taken bigint not null,
+    -- Of the quantity, what was given back.
+    quantity_returned numeric not null check (quantity_returned >= 0),
     primary key (business_id, sale_id, line_id, ordinal),
-    foreign key (business_id, lot_id) references lots
+    foreign key (business_id, lot_id) references lots,
+    check (quantity_returned <= quantity)
 );
 create index consumptions_of_lot on consumptions (business_id, lot_id);
+
+-- What each return line gives back now: to what a sale line took of a lot, to what it is short of
+-- (no lot), or into a return lot (no source).
+create table returned_goods (
+    business_id text not null,
+    sale_id text not null,
+    line_id text not null,
+    ordinal integer not null,
+    source_sale_id text,
+    source_line_id text,
+    lot_id text,
+    quantity numeric not null check (quantity > 0),
+    unit_cost numeric not null check (unit_cost >= 0),
+    -- The product's operation that gave it.
+    given bigint not null,
+    primary key (business_id, sale_id, line_id, ordinal),
+    foreign key (business_id, lot_id) references lots,
+    check ((source_sale_id is null) = (source_line_id is null)),
+    check (source_sale_id is not null or lot_id is not null)
+);
+create index returned_goods_of_source on returned_goods (business_id, source_sale_id)
+where source_sale_id is not null;
+create index returned_goods_of_lot on returned_goods (business_id, lot_id)
+where lot_id is not null;
 
 create table adjustments (
     business_id text not null,
@@ -138,7 +186,9 @@ create table stock_transactions (
     reason text,
     at timestamptz not null default now(),
     primary key (business_id, stock_transaction_id),
-    check ((kind in ('sale', 'return-reversal', 'lot-void')) <= (quantity < 0)),
+    check ((kind in ('sale', 'return-reversal')) <= (quantity < 0)),
+    -- What left a voided lot because it never came back is taken out of it again.
+    check (kind <> 'lot-void' or quantity < 0 or reason = 'left-void'),
     check ((kind in ('receipt', 'sale-reversal', 'return')) <= (quantity > 0)),
     check (
         (kind in ('sale', 'sale-reversal', 'return', 'return-reversal'))
@@ -176,6 +226,40 @@ begin
     loop
         return next lot;
         covered := covered + lot.quantity_remaining;
+        exit when covered > wanted;
+    end loop;
+end
+$$;
+
+-- The documents of a customer that hold goods of a product which may come back, the latest first,
+-- until they hold more than is wanted.
+create function sales_beyond(
+    wanted_business_id text, wanted_customer text, wanted_product_id text, wanted numeric
+)
+returns setof text language plpgsql stable as $$
+declare
+    found_id text;
+    held numeric;
+    covered numeric := 0;
+begin
+    for found_id, held in
+        select s.sale_id,
+               (
+                   select sum(l.quantity - l.quantity_returned)
+                   from consumption_lines as l
+                   where l.business_id = s.business_id
+                     and l.sale_id = s.sale_id
+                     and l.product_id = wanted_product_id
+                     and l.quantity > l.quantity_returned
+               )
+        from sale_consumptions as s
+        where s.business_id = wanted_business_id
+          and s.customer_external_id = wanted_customer
+        order by s.sale_date desc, s.sale_order desc
+    loop
+        continue when held is null;
+        return next found_id;
+        covered := covered + held;
         exit when covered > wanted;
     end loop;
 end
