@@ -37,11 +37,20 @@ async def _prepare_session(connection: asyncpg.Connection) -> None:
     """Read and write jsonb as Python values, in the binary form that COPY needs too."""
     await connection.set_type_codec(
         "jsonb",
-        encoder=lambda value: b"\x01" + json.dumps(value).encode(),
-        decoder=lambda data: json.loads(data[1:]),
+        encoder=_encode_json,
+        decoder=_decode_json,
         schema="pg_catalog",
         format="binary",
     )
+
+
+def _encode_json(value: object) -> bytes:
+    """Postgres's binary jsonb: its version, then JSON. Bytes are JSON already."""
+    return b"\x01" + (value if isinstance(value, bytes) else json.dumps(value).encode())
+
+
+def _decode_json(data: bytes) -> object:
+    return json.loads(data[1:])
 
 
 def migration_files(service_migrations: Path) -> list[Path]:
