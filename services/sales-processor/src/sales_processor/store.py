@@ -27,6 +27,7 @@ ProductKey = tuple[str, str]
 """Business and product."""
 
 _CONTENT = TypeAdapter(Content)
+_ALLOCATIONS = TypeAdapter(tuple[Allocation, ...])
 
 _SALE_COLUMNS = (
     *("business_id", "sale_id", "channel_id", "source", "kind", "external_id", "seen_version"),
@@ -399,7 +400,9 @@ async def replace_lines(
                 *(s.business_id, s.sale_id, line.line_number, line.item_external_id),
                 *(line.product_id, line.product_name, line.description, line.quantity),
                 *(line.unit_price, line.amount, line.discount, line.revenue, item.cost),
-                [_plain(a) for a in item.allocations] if item.allocations else None,
+                _ALLOCATIONS.dump_json(item.allocations, exclude_none=True)
+                if item.allocations
+                else None,
                 None if item.shortage is None else item.shortage.model_dump(mode="json"),
                 line.skipped_reason,
                 item.flags or None,
@@ -409,17 +412,6 @@ async def replace_lines(
             for line in [item.line]
         ],
     )
-
-
-def _plain(allocation: Allocation) -> dict[str, str | None]:
-    """An allocation as JSON; written out by hand, since there are several to a line."""
-    return {
-        "lot_id": allocation.lot_id,
-        "lot_number": allocation.lot_number,
-        "quantity": str(allocation.quantity),
-        "unit_cost": str(allocation.unit_cost),
-        "received_on": None if allocation.received_on is None else str(allocation.received_on),
-    }
 
 
 async def save_waiting(
