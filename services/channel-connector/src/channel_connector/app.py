@@ -4,12 +4,20 @@ from functools import partial
 
 import httpx
 
+from channel_connector import consent
 from channel_connector.clients.quickbooks.client import Limits, QuickBooksClient, Retries
-from channel_connector.clients.quickbooks.oauth import IntuitTokens
+from channel_connector.clients.quickbooks.oauth import (
+    AUTHORIZE_PATH,
+    REVOKE_PATH,
+    TOKEN_PATH,
+    Addresses,
+    IntuitTokens,
+)
 from channel_connector.clients.quickbooks.system import QuickBooksCompany
+from channel_connector.consent import Consents
 from channel_connector.domain.channels import Connection
 from channel_connector.handlers import on_commands
-from channel_connector.routes import router
+from channel_connector.routes import router, with_company
 from channel_connector.settings import Settings
 from channel_connector.tokens import ConnectionTokens
 from channel_connector.vault import Vault
@@ -28,7 +36,12 @@ def build(settings: Settings, parts: Parts) -> Service:
     vault = Vault(settings.token_keys.get_secret_value())
     endpoint = IntuitTokens(
         http,
-        settings.oauth_url,
+        Addresses(
+            authorize=settings.consent_url + AUTHORIZE_PATH,
+            token=settings.oauth_url + TOKEN_PATH,
+            revoke=settings.revocation_url + REVOKE_PATH,
+            redirect=settings.redirect_uri,
+        ),
         settings.quickbooks_client_id,
         settings.quickbooks_client_secret,
     )
@@ -59,9 +72,24 @@ def build(settings: Settings, parts: Parts) -> Service:
             vault,
             provider=PROVIDER,
             system_of=system_of,
+            endpoint=endpoint,
             announce=parts.relay.wake,
         )
     )
+
+    async def learn(connection: Connection) -> Connection:
+        return await with_company(parts.pool, connection, system_of(connection))
+
+    consents = Consents(
+        parts.pool,
+        vault,
+        endpoint,
+        provider=PROVIDER,
+        redirect_uri=settings.redirect_uri,
+        learn=learn,
+        announce=parts.relay.wake,
+    )
+    parts.http.include_router(consent.router(consents))
     return Service(
         subscriptions=[on_commands],
         background=[worker.run],

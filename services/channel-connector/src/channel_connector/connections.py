@@ -7,16 +7,20 @@ and nothing else; removing forgets the secrets and keeps the row, for channels s
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import structlog
 
 from channel_connector import store
 from channel_connector.domain.channels import Connection
 from channel_connector.messages import connection_changed
-from channel_connector.provider import Company
-from channel_connector.vault import Owner, Vault
+from channel_connector.provider import Company, ConsentEndpoint, SourceError
+from channel_connector.vault import Owner, UnknownKeyError, Vault
 from chassis import outbox
+
+log = structlog.get_logger(__name__)
 
 
 class ConnectionConflictError(Exception):
@@ -128,22 +132,58 @@ def refuse_over_limit(known: Sequence[Connection], connection: Connection, limit
         )
 
 
+async def disconnect(
+    pool: asyncpg.Pool,
+    vault: Vault,
+    endpoint: ConsentEndpoint,
+    *,
+    business_id: str,
+    connection_id: str,
+) -> tuple[Connection, str] | None:
+    """Remove a connection, then end its consent at the source; None if there is none.
+
+    The second value says what became of the consent: `revoked`, `none` where no token was kept, or
+    a sentence why it may still stand. The tokens are forgotten either way.
+    """
+    connection, tokens = await _remove(pool, business_id, connection_id)
+    if connection is None:
+        return None
+    if tokens is None:
+        return connection, "none"
+    try:
+        refresh_token = vault.open(
+            tokens["refresh_token"], tokens["key_id"], owner_of(connection), "refresh"
+        )
+        await endpoint.revoke(refresh_token)
+    except (SourceError, UnknownKeyError) as error:
+        log.warning("consent not revoked", connection_id=connection_id, error=str(error))
+        return connection, str(error)
+    return connection, "revoked"
+
+
 async def remove_connection(
     pool: asyncpg.Pool, business_id: str, connection_id: str
 ) -> Connection | None:
     """Remove a connection and forget its tokens; channel and sales stay. None if there is none."""
+    return (await _remove(pool, business_id, connection_id))[0]
+
+
+async def _remove(
+    pool: asyncpg.Pool, business_id: str, connection_id: str
+) -> tuple[Connection | None, Any]:
+    """The connection as it is now, and the row of the tokens that it had."""
     async with pool.acquire() as session, session.transaction():
         known = await store.lock_connections_of_business(session, business_id)
         connection = next((c for c in known if c.connection_id == connection_id), None)
         if connection is None or connection.status == "removed":
-            return connection
+            return connection, None
         removed = replace(connection, status="removed", changed_at=datetime.now(UTC))
         await store.save_connection(session, removed)
-        await store.queries.delete_tokens(
+        tokens = await store.queries.delete_tokens(
             session, business_id=business_id, connection_id=connection_id
         )
         await outbox.append(session, [connection_changed(removed)])
-    return removed
+    return removed, tokens
 
 
 async def save_company(pool: asyncpg.Pool, connection: Connection, company: Company) -> Connection:

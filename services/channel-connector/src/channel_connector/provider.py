@@ -5,7 +5,7 @@ opaque position to go on from; everything that can go wrong is a `SourceError` w
 reasons.
 """
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Literal, Protocol
@@ -91,6 +91,44 @@ class TokenEndpoint(Protocol):
         Raises:
             InvalidGrantError: it was refused.
             SourceError: no answer that can be used.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """What a consent page sent back: a code and a company, or a refusal for people to read."""
+
+    state: str
+    code: str = ""
+    realm_id: str = ""
+    refusal: str | None = None
+
+    def __repr__(self) -> str:
+        return "Callback(…)"
+
+
+class ConsentEndpoint(TokenEndpoint, Protocol):
+    """Where people allow access to their books, and take it back."""
+
+    def consent_address(self, state: str) -> str:
+        """The page to send a browser to."""
+
+    def read_callback(self, parameters: Mapping[str, str]) -> Callback:
+        """What the page sent back."""
+
+    async def exchange(self, code: str) -> Tokens:
+        """Use the code of a consent.
+
+        Raises:
+            InvalidGrantError: it was refused.
+            SourceError: no answer that can be used.
+        """
+
+    async def revoke(self, refresh_token: str) -> None:
+        """End a consent.
+
+        Raises:
+            SourceError: it could not be ended, or had ended.
         """
 
 

@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 from channel_connector import connections, store, verification
 from channel_connector.connections import ConnectionConflictError
 from channel_connector.domain.channels import Channel, Connection
-from channel_connector.provider import AccountingSystem, SourceError
+from channel_connector.provider import AccountingSystem, ConsentEndpoint, SourceError
 from channel_connector.vault import Vault
 from chassis.http import PageCursor, PageLimit, decode_cursor, encode_cursor, problem
 
@@ -52,6 +52,7 @@ def router(
     *,
     provider: str,
     system_of: Callable[[Connection], AccountingSystem],
+    endpoint: ConsentEndpoint,
     announce: Callable[[], None],
 ) -> APIRouter:
     """The connector's routes. `announce` is called after events were committed."""
@@ -72,18 +73,21 @@ def router(
             )
         except ConnectionConflictError as error:
             return problem(CONFLICT, "Connection refused", str(error))
-        connection = await _with_company(pool, connection, system_of(connection))
+        connection = await with_company(pool, connection, system_of(connection))
         announce()
         return _json(_connection(connection), CREATED)
 
     @routes.delete("/businesses/{business_id}/connections/{connection_id}")
     async def remove_connection(business_id: BusinessId, connection_id: _Id) -> Response:
-        """Remove a connection and its tokens; its channel and sales stay."""
-        connection = await connections.remove_connection(pool, business_id, connection_id)
-        if connection is None:
+        """Remove a connection, its tokens and its consent; its channel and sales stay."""
+        found = await connections.disconnect(
+            pool, vault, endpoint, business_id=business_id, connection_id=connection_id
+        )
+        if found is None:
             raise HTTPException(404, f"The business has no connection {connection_id}.")
         announce()
-        return _json(_connection(connection))
+        connection, revocation = found
+        return _json({**_connection(connection), "revocation": revocation})
 
     @routes.get("/businesses/{business_id}/connections")
     async def list_connections(
@@ -169,7 +173,7 @@ def _add_reads(routes: APIRouter, pool: asyncpg.Pool) -> None:
         return await verification.verify(pool, business_id)
 
 
-async def _with_company(
+async def with_company(
     pool: asyncpg.Pool, connection: Connection, system: AccountingSystem
 ) -> Connection:
     """The connection with what its company tells, if it can be asked just now."""

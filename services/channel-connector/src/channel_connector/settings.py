@@ -12,6 +12,10 @@ API_URLS = {
     "production": "https://quickbooks.api.intuit.com",
 }
 OAUTH_URL = "https://oauth.platform.intuit.com"
+CONSENT_URL = "https://appcenter.intuit.com"
+REVOCATION_URL = "https://developer.api.intuit.com"
+CALLBACK_PATH = "/callback"
+_ANY_ADDRESS = {"0.0.0.0", "::", ""}  # noqa: S104  (compared with, not bound to)
 
 _HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]+(/\S*)?$")]
 
@@ -36,6 +40,17 @@ class Settings(ServiceSettings):
         _HttpUrl | None,
         Field(description="only to point elsewhere than Intuit: http(s)://host, without /oauth2"),
     ] = None
+    quickbooks_redirect_uri: Annotated[
+        _HttpUrl | None,
+        Field(
+            description="where Intuit sends people back to, exactly as registered with your app: "
+            "http(s)://host/callback"
+        ),
+    ] = None
+    quickbooks_webhook_verifier_token: Annotated[
+        SecretStr | None,
+        Field(description="the verifier token of your app's webhooks; without it none is taken"),
+    ] = None
     token_keys: Annotated[
         SecretStr,
         Field(
@@ -44,7 +59,13 @@ class Settings(ServiceSettings):
         ),
     ]
 
-    @field_validator("quickbooks_api_url", "quickbooks_oauth_url", mode="before")
+    @field_validator(
+        "quickbooks_api_url",
+        "quickbooks_oauth_url",
+        "quickbooks_redirect_uri",
+        "quickbooks_webhook_verifier_token",
+        mode="before",
+    )
     @classmethod
     def _empty_is_absent(cls, value: object) -> object:
         return value or None
@@ -64,3 +85,22 @@ class Settings(ServiceSettings):
     def oauth_url(self) -> str:
         """Where tokens are issued."""
         return (self.quickbooks_oauth_url or OAUTH_URL).rstrip("/")
+
+    @property
+    def consent_url(self) -> str:
+        """Where people allow access."""
+        return (self.quickbooks_oauth_url or CONSENT_URL).rstrip("/")
+
+    @property
+    def revocation_url(self) -> str:
+        """Where consents are ended."""
+        return (self.quickbooks_oauth_url or REVOCATION_URL).rstrip("/")
+
+    @property
+    def redirect_uri(self) -> str:
+        """Where the consent page sends people back to; by default this process, as they see it."""
+        if self.quickbooks_redirect_uri:
+            return self.quickbooks_redirect_uri
+        host = "localhost" if self.http_host in _ANY_ADDRESS else self.http_host
+        host = f"[{host}]" if ":" in host else host
+        return f"http://{host}:{self.http_port}{CALLBACK_PATH}"

@@ -10,17 +10,26 @@ from typing import Any
 import asyncpg
 import httpx
 import pytest
+from fastapi import FastAPI
 from pydantic import SecretStr
 
 import channel_connector
-from channel_connector import connections
+from channel_connector import connections, consent
 from channel_connector.app import PROVIDER
 from channel_connector.clients.quickbooks.client import Limits, QuickBooksClient, Retries
-from channel_connector.clients.quickbooks.oauth import IntuitTokens
+from channel_connector.clients.quickbooks.oauth import (
+    AUTHORIZE_PATH,
+    REVOKE_PATH,
+    TOKEN_PATH,
+    Addresses,
+    IntuitTokens,
+)
 from channel_connector.clients.quickbooks.system import QuickBooksCompany
+from channel_connector.consent import Consents
 from channel_connector.domain.channels import Connection
 from channel_connector.handlers import on_commands
 from channel_connector.messages import COMMANDS_TOPIC, SERVICE
+from channel_connector.routes import router, with_company
 from channel_connector.tokens import ConnectionTokens
 from channel_connector.vault import Vault
 from channel_connector.worker import Worker
@@ -35,6 +44,7 @@ BUSINESS = "acme"
 CHANNEL = "channel-1"
 CONNECTION = "connection-1"
 INITIAL_DATE = "2026-01-01"
+REDIRECT_URI = "http://connector.test/callback"
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +62,7 @@ def sandbox(sandbox_process: SandboxClient) -> SandboxClient:
 
 TABLES = """
     businesses, connections, connection_tokens, channels, sync_runs, documents, items, outbox,
-    consumer_offsets
+    consumer_offsets, consent_requests, request_paces
 """
 
 
@@ -108,13 +118,53 @@ class Connector:
             client, page_rows=self.page_rows, cdc_objects_max=self.cdc_objects_max
         )
 
+    @property
+    def endpoint(self) -> IntuitTokens:
+        url = self.sandbox.url
+        at = Addresses(
+            authorize=url + AUTHORIZE_PATH,
+            token=url + TOKEN_PATH,
+            revoke=url + REVOKE_PATH,
+            redirect=REDIRECT_URI,
+        )
+        return IntuitTokens(self.http, at, "sandbox-client", SecretStr("sandbox-secret"))
+
+    def browser(self) -> httpx.AsyncClient:
+        """A browser with cookies of its own, at the connector's HTTP."""
+
+        async def learn(connection: Connection) -> Connection:
+            return await with_company(self.pool, connection, self.system_of(connection))
+
+        app = FastAPI()
+        app.include_router(
+            router(
+                self.pool,
+                self.vault,
+                provider=PROVIDER,
+                system_of=self.system_of,
+                endpoint=self.endpoint,
+                announce=lambda: None,
+            )
+        )
+        consents = Consents(
+            self.pool,
+            self.vault,
+            self.endpoint,
+            provider=PROVIDER,
+            redirect_uri=REDIRECT_URI,
+            learn=learn,
+            announce=lambda: None,
+        )
+        app.include_router(consent.router(consents))
+        return httpx.AsyncClient(
+            transport=httpx.ASGITransport(app), base_url="http://connector.test"
+        )
+
     def tokens_of(self, connection: Connection) -> ConnectionTokens:
         return ConnectionTokens(
             self.pool,
             self.vault,
-            IntuitTokens(
-                self.http, self.sandbox.url, "sandbox-client", SecretStr("sandbox-secret")
-            ),
+            self.endpoint,
             business_id=connection.business_id,
             connection_id=connection.connection_id,
             second_try_seconds=0.01,

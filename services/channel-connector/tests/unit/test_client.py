@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from channel_connector.clients.quickbooks.client import Limits, QuickBooksClient, Retries
 from channel_connector.clients.quickbooks.faults import WrongRequestError
-from channel_connector.clients.quickbooks.oauth import IntuitTokens
+from channel_connector.clients.quickbooks.oauth import Addresses, IntuitTokens
 from channel_connector.provider import InvalidGrantError, SourceError
 
 TIME = "2026-03-02T09:00:00.123-08:00"
@@ -177,16 +177,24 @@ async def test_no_more_than_ten_requests_in_a_second() -> None:
     assert len(times) == 14
 
 
+AT = Addresses(
+    authorize="http://consent/connect/oauth2",
+    token="http://oauth/oauth2/v1/tokens/bearer",
+    revoke="http://revoke/v2/oauth2/tokens/revoke",
+    redirect="http://connector/callback",
+)
+
+
 def endpoint(answer: httpx.Response | Exception) -> IntuitTokens:
     http = httpx.AsyncClient(transport=httpx.MockTransport(Script([answer])))
-    return IntuitTokens(http, "http://oauth", "id", SecretStr("client-secret"))
+    return IntuitTokens(http, AT, "id", SecretStr("client-secret"))
 
 
 async def test_tokens_are_refreshed_with_basic_credentials() -> None:
     answer = {"access_token": "a", "refresh_token": "r", "expires_in": 3600, "token_type": "bearer"}
     script = Script([httpx.Response(200, json=answer)])
     http = httpx.AsyncClient(transport=httpx.MockTransport(script))
-    tokens = await IntuitTokens(http, "http://oauth", "id", SecretStr("s")).refresh("old")
+    tokens = await IntuitTokens(http, AT, "id", SecretStr("s")).refresh("old")
     assert (tokens.access_token, tokens.refresh_token, tokens.expires_in_seconds) == (
         "a",
         "r",

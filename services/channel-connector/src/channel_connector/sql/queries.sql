@@ -87,10 +87,47 @@ set key_id = excluded.key_id, refresh_token = excluded.refresh_token, access_tok
     access_token_expires_at = null, version = connection_tokens.version + 1,
     refresh_holder = null, refresh_lease_expires_at = null;
 
--- name: delete_tokens(business_id, connection_id)!
--- Forget the secrets of a removed connection.
+-- name: delete_tokens(business_id, connection_id)^
+-- Forget the secrets of a removed connection; the last sight of them serves to revoke them.
 delete from connection_tokens
-where business_id = :business_id and connection_id = :connection_id;
+where business_id = :business_id and connection_id = :connection_id
+returning key_id, refresh_token;
+
+-- name: list_old_tokens(key_id, after_business_id, after_connection_id, count)
+-- Tokens that are encrypted with another key than the newest.
+select t.business_id, t.connection_id, c.realm_id, t.version, t.key_id, t.refresh_token,
+       t.access_token
+from connection_tokens as t
+join connections as c using (business_id, connection_id)
+where t.key_id <> :key_id
+  and (t.business_id, t.connection_id) > (:after_business_id, :after_connection_id)
+order by t.business_id, t.connection_id
+limit :count;
+
+-- name: save_rotated_tokens(business_id, connection_id, version, old_key_id, key_id, refresh_token, access_token)$
+-- The same tokens under another key; nothing if they were replaced meanwhile.
+update connection_tokens
+set key_id = :key_id, refresh_token = :refresh_token, access_token = :access_token
+where business_id = :business_id
+  and connection_id = :connection_id
+  and version = :version
+  and key_id = :old_key_id
+returning 1;
+
+-- name: save_consent_request(state_hash, browser_hash, business_id, connection_id, lives_seconds)!
+-- A consent that is asked for; those that were never given are forgotten.
+with gone as (
+    delete from consent_requests where expires_at < now()
+)
+insert into consent_requests (state_hash, browser_hash, business_id, connection_id, expires_at)
+values (:state_hash, :browser_hash, :business_id, :connection_id,
+        now() + make_interval(secs => :lives_seconds));
+
+-- name: take_consent_request(state_hash, browser_hash)^
+-- The request that an answer belongs to, once, and only for the browser that began it.
+delete from consent_requests
+where state_hash = :state_hash and browser_hash = :browser_hash and expires_at >= now()
+returning business_id, connection_id;
 
 -- name: find_tokens(business_id, connection_id)^
 -- The tokens as they are now, with what they are bound to.
