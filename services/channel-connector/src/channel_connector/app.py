@@ -1,11 +1,17 @@
 """The composition root: what the connector is made of."""
 
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import TypeVar
 
+import asyncpg
 import httpx
 
-from channel_connector import consent
+from channel_connector import consent, maintenance
 from channel_connector.clients.quickbooks.client import Limits, QuickBooksClient, Retries
+from channel_connector.clients.quickbooks.normalise import normalise
 from channel_connector.clients.quickbooks.oauth import (
     AUTHORIZE_PATH,
     REVOKE_PATH,
@@ -22,10 +28,51 @@ from channel_connector.settings import Settings
 from channel_connector.tokens import ConnectionTokens
 from channel_connector.vault import Vault
 from channel_connector.worker import Worker
+from chassis.database import open_pool
+from chassis.errors import FatalError
 from chassis.service import Parts, Service
 
 LOOPBACK_WITHOUT_PROXY = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 PROVIDER = "quickbooks-online"
+
+Outcome = TypeVar("Outcome")
+
+
+def rotate_keys(settings: Settings) -> None:
+    """Encrypt all tokens with the newest key of TOKEN_KEYS."""
+    vault = Vault(settings.token_keys.get_secret_value())
+    rotation = asyncio.run(_with_pool(settings, lambda pool: maintenance.rotate_keys(pool, vault)))
+    _say(f"{rotation.rotated} connections' tokens are encrypted with {vault.newest_key_id} now.")
+    if rotation.refused:
+        raise FatalError("\n".join(rotation.refused))
+
+
+def renormalise(settings: Settings) -> None:
+    """Read stored documents anew and publish those that read differently now."""
+    found = asyncio.run(_with_pool(settings, lambda pool: maintenance.renormalise(pool, normalise)))
+    for channel in found:
+        _say(
+            f"{channel.channel_id}: {channel.read} documents read anew, {channel.to_publish} read "
+            "differently and are published again."
+        )
+        for sentence in channel.worse:
+            _say(f"{channel.channel_id}: left as published, though it fails now: {sentence}")
+    if busy := [channel.channel_id for channel in found if channel.busy]:
+        raise FatalError(f"A sync is under way in {', '.join(busy)}; try again when it has ended.")
+
+
+async def _with_pool(
+    settings: Settings, work: Callable[[asyncpg.Pool], Awaitable[Outcome]]
+) -> Outcome:
+    pool = await open_pool(settings.database_url, application="channel-connector")
+    try:
+        return await work(pool)
+    finally:
+        await pool.close()
+
+
+def _say(sentence: str) -> None:
+    sys.stdout.write(f"{sentence}\n")
 
 
 def build(settings: Settings, parts: Parts) -> Service:

@@ -2,10 +2,13 @@
 
 The laws of this module: everything leaves through the outbox, in chunks, each in the transaction
 that notes how far the run is; a run that is taken over goes on after the last chunk and
-publishes nothing twice; the cursor moves in the transaction of the last message.
+publishes nothing twice; the cursor moves in the transaction of the last message; a version that is
+published again because it reads differently now gets a number of its own, one higher, and so do all
+versions of that document from then on.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -131,6 +134,8 @@ async def _normalise(
         document: Document = numbered.document
         if document.status == "deleted":
             document = as_deleted(last[document.key], document)
+        if numbered.rereadings:
+            document = replace(document, version=document.version + numbered.rereadings)
         outcome.append((numbered, system.normalise(document, connection.home_currency)))
     return outcome
 
@@ -176,7 +181,7 @@ def _outcomes(
             except (ValidationError, ArithmeticError) as error:
                 outcome = _out_of_range(error)  # noqa: PLW2901  (the outcome is a failure after all)
             else:
-                identity = f"{run.channel_id}/{key.kind}/{key.external_id}/{version}"
+                identity = f"{run.channel_id}/{key.kind}/{key.external_id}/{outcome.version}"
                 out = outgoing(
                     TRANSACTIONS_TOPIC, run.channel_id, message, source=SOURCE, identity=identity
                 )

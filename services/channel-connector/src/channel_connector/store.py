@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import aiosql
 import asyncpg
@@ -341,10 +341,14 @@ async def plan_publication(
 
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """A document with its place in the run's order."""
+    """A document with its place in the run's order.
+
+    `rereadings` is how often any version of it was published again with other content.
+    """
 
     sequence: int
     document: Document
+    rereadings: int = 0
 
 
 async def list_to_publish(
@@ -354,7 +358,78 @@ async def list_to_publish(
     rows = queries.list_to_publish(
         session, sync_id=sync_id, from_sequence=from_sequence, count=count
     )
-    return [Numbered(row["sequence"], _document(row)) async for row in rows]
+    return [Numbered(row["sequence"], _document(row), row["rereadings"]) async for row in rows]
+
+
+async def list_synced_channels(pool: asyncpg.Pool) -> list[tuple[str, str, str]]:
+    """Channel, business and connection of every channel that was synced at least once."""
+    return [
+        (row["channel_id"], row["business_id"], row["connection_id"])
+        async for row in queries.list_synced_channels(pool)
+    ]
+
+
+async def open_rereading(
+    pool: asyncpg.Pool, channel_id: str, holder: UUID, *, requested_by: str, lease_seconds: float
+) -> Run | None:
+    """A run that publishes stored documents anew, held by this process; None while one is open."""
+    row = await queries.open_rereading(
+        pool,
+        channel_id=channel_id,
+        sync_id=str(uuid4()),
+        holder=holder,
+        requested_by=requested_by,
+        lease_seconds=lease_seconds,
+    )
+    return Run(**row) if row else None
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A stored document, and the hash that it was published with, if it was."""
+
+    document: Document
+    content_hash: str | None
+
+
+async def list_newest(
+    pool: asyncpg.Pool, channel_id: str, after: DocumentKey, count: int
+) -> list[Kept]:
+    """The newest versions of a channel's live documents, by kind and id."""
+    rows = queries.list_newest(
+        pool,
+        channel_id=channel_id,
+        after_kind=after.kind,
+        after_id=after.external_id,
+        count=count,
+    )
+    return [Kept(_document(row), row["content_hash"]) async for row in rows]
+
+
+async def plan_rereading(
+    session: Session, run: Run, versions: Sequence[tuple[DocumentKey, int]]
+) -> None:
+    """Number what a run publishes again, and give the run to whoever publishes.
+
+    Raises:
+        LeaseLostError: the run is another's.
+    """
+    _guard(
+        await queries.begin_publishing(
+            session, sync_id=run.sync_id, fencing_token=run.fencing_token, http_calls=0
+        )
+    )
+    await queries.mark_reread(
+        session,
+        channel_id=run.channel_id,
+        sync_id=run.sync_id,
+        kinds=[key.kind for key, _ in versions],
+        external_ids=[key.external_id for key, _ in versions],
+        versions=[version for _, version in versions],
+    )
+    to_publish = await queries.number_documents(session, sync_id=run.sync_id)
+    await queries.save_plan(session, sync_id=run.sync_id, to_publish=to_publish, unchanged=0)
+    await queries.release_lease(session, sync_id=run.sync_id, fencing_token=run.fencing_token)
 
 
 def _document(row: Any) -> Document:  # noqa: ANN401  (a database row)

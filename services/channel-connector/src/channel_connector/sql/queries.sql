@@ -413,12 +413,76 @@ where sync_id = :sync_id;
 
 -- name: list_to_publish(sync_id, from_sequence, count)
 -- The next documents of a run with their payloads.
-select kind, external_id, version, status, transaction_date, source_created_at, source_updated_at,
-       payload, sequence
-from documents
-where settled_in = :sync_id and sequence >= :from_sequence and outcome = 'pending'
-order by sequence
+select d.kind, d.external_id, d.version, d.status, d.transaction_date, d.source_created_at,
+       d.source_updated_at, d.payload, d.sequence,
+       (select sum(every.rereadings)
+        from documents as every
+        where every.channel_id = d.channel_id
+          and every.kind = d.kind
+          and every.external_id = d.external_id)::bigint as rereadings
+from documents as d
+where d.settled_in = :sync_id and d.sequence >= :from_sequence and d.outcome = 'pending'
+order by d.sequence
 limit :count;
+
+-- name: list_synced_channels()
+-- Channels that were synced at least once: what they hold can be read anew.
+select channel_id, business_id, connection_id
+from channels
+where channel_type = 'accounting' and cursor_at is not null
+order by channel_id;
+
+-- name: open_rereading(channel_id, sync_id, holder, requested_by, lease_seconds)^
+-- A run that reads nothing from the source; none while another is open. Its cursor stays where it is.
+insert into sync_runs (sync_id, business_id, channel_id, requested_by, requested_at, status, phase,
+                       holder, lease_expires_at, fencing_token, started_at, source_time)
+select :sync_id, business_id, channel_id, :requested_by, now(), 'running', 'publishing', :holder,
+       now() + make_interval(secs => :lease_seconds), 1, now(), cursor_at
+from channels
+where channel_id = :channel_id and cursor_at is not null
+on conflict (channel_id) where status in ('requested', 'running') do nothing
+returning sync_id, business_id, channel_id, requested_by, started_at, fencing_token, phase, position,
+          source_time, http_calls, to_publish, next_sequence;
+
+-- name: drop_run(sync_id, fencing_token)!
+-- Forget a run that came to nothing.
+delete from sync_runs
+where sync_id = :sync_id and fencing_token = :fencing_token and status = 'running';
+
+-- name: list_newest(channel_id, after_kind, after_id, count)
+-- The newest version of each document if it is alive and was published or could not be read.
+select kind, external_id, version, status, transaction_date, source_created_at, source_updated_at,
+       payload, content_hash
+from documents as d
+where channel_id = :channel_id
+  and (kind, external_id) > (:after_kind, :after_id)
+  and outcome in ('published', 'failed')
+  and status <> 'deleted'
+  and not exists (
+      select 1
+      from documents as newer
+      where newer.channel_id = d.channel_id
+        and newer.kind = d.kind
+        and newer.external_id = d.external_id
+        and newer.version > d.version
+  )
+order by kind, external_id
+limit :count;
+
+-- name: mark_reread(channel_id, sync_id, kinds, external_ids, versions)!
+-- Versions that are to be published again, or for the first time.
+update documents as d
+set outcome = 'pending', content_hash = null, failure_code = null, failure_message = null,
+    failure_hint = null, met_in = :sync_id, settled_in = :sync_id,
+    rereadings = d.rereadings + (d.outcome = 'published')::integer,
+    earlier_runs = case when d.outcome = 'published' then d.earlier_runs || d.settled_in
+                        else d.earlier_runs end
+from unnest(:kinds::text[], :external_ids::text[], :versions::bigint[])
+     as given (kind, external_id, version)
+where d.channel_id = :channel_id
+  and d.kind = given.kind
+  and d.external_id = given.external_id
+  and d.version = given.version;
 
 -- name: settle_documents(channel_id, kinds, external_ids, versions, outcomes, hashes, codes, messages, hints, numbers)!
 -- Note what became of versions.
@@ -586,7 +650,9 @@ limit :count;
 select r.sync_id || ' counted ' || r.published || ' and published ' || count(d.channel_id)
        as violation
 from sync_runs as r
-left join documents as d on d.settled_in = r.sync_id and d.outcome = 'published'
+left join documents as d
+    on (d.settled_in = r.sync_id and d.outcome = 'published')
+    or (d.rereadings > 0 and d.earlier_runs @> array[r.sync_id])
 where r.status = 'completed'
   and (:business_id::text is null or r.business_id = :business_id)
 group by r.sync_id, r.published

@@ -26,7 +26,9 @@ create index channels_wanting_a_sync on channels (sync_wanted_at) where sync_wan
 -- that had published it before.
 alter table documents
     add column rereadings integer not null default 0 check (rereadings >= 0),
-    add column earlier_runs text[] not null default '{}';
+    add column earlier_runs text[] not null default '{}',
+    add check (rereadings = cardinality(earlier_runs));
+create index documents_published_again on documents using gin (earlier_runs) where rereadings > 0;
 
 -- migrate:down
 -- Forward only.
