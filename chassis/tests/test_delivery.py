@@ -21,6 +21,7 @@ from pydantic import TypeAdapter, ValidationError
 import local_stack
 from chassis.consumer import Batch, Consumer, Rejections, Subscription
 from chassis.errors import FatalError, PoisonError, TransientError
+from chassis.messages import Record
 from chassis.outbox import Relay
 from chassis.testing import Databases, fresh_pool, until
 from contracts.base import Message, Quantity
@@ -179,7 +180,7 @@ async def toy(stack: local_stack.Stack, databases: Databases) -> AsyncIterator[T
         [
             NewTopic(topic, 2, 1, topic_configs=sizes),
             NewTopic(events, 2, 1),
-            NewTopic(f"{topic}.{group}.dlq", 1, 1, topic_configs=sizes),
+            NewTopic(f"{topic}.{group}.dlq", 1, 1, topic_configs={"max.message.bytes": "8388608"}),
         ]
     )
     await admin.close()
@@ -252,6 +253,46 @@ async def test_a_restart_goes_on_where_postgres_says(toy: Toy) -> None:
     async with running(toy):
         await until(lambda: has(toy, 9), what="9 amounts")
     assert await toy.amounts() == list(range(9))
+
+
+async def test_an_emptied_database_is_filled_again_though_kafka_says_all_was_read(toy: Toy) -> None:
+    await toy.send(*((b"k%d" % n, number(100 + n)) for n in range(30)))
+    async with running(toy):
+        await until(lambda: has(toy, 30), what="30 amounts")
+    await toy.pool.execute("truncate amounts, consumer_offsets")
+    await toy.send(*((b"k%d" % n, number(200 + n)) for n in range(5)))
+    async with running(toy):
+        await until(lambda: has(toy, 35), what="all amounts again")
+    assert await toy.amounts() == [*range(100, 130), *range(200, 205)]
+
+
+async def test_records_that_do_not_follow_on_the_applied_offset_are_fetched_again(toy: Toy) -> None:
+    consumer, _ = toy.consumer()
+    place = TopicPartition(toy.topic, 0)
+    late = [Record(toy.topic, 0, offset, None, number(offset), ()) for offset in (7, 8)]
+    assert consumer._without_gaps(late) == []  # not assigned yet
+    consumer.positions[place] = 5
+    assert consumer._without_gaps(late) == []  # a gap: fetched again from 5
+    assert consumer._without_gaps(late) == late  # still there: the topic was compacted
+
+
+async def test_a_compressed_record_larger_than_a_dead_letter_is_cut(toy: Toy) -> None:
+    producer = AIOKafkaProducer(
+        bootstrap_servers=toy.stack.bootstrap_servers,
+        max_request_size=30_000_000,
+        compression_type="gzip",
+    )
+    await producer.start()
+    await producer.send_and_wait(toy.topic, b"x" * 20_000_000, key=b"k")
+    await producer.stop()
+    await toy.send((b"k", number(1)))
+    async with running(toy):
+        await until(lambda: has(toy, 1), what="the record behind it")
+        (letter,) = await until(
+            lambda: toy.read_topic(f"{toy.topic}.{toy.group}.dlq"), what="a dead letter"
+        )
+    assert letter.value == b"x" * 7_340_032
+    assert b"20000000 bytes" in dict(letter.headers)["dlq.truncated"]
 
 
 BAD = [

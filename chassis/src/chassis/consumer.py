@@ -20,6 +20,7 @@ from typing import Any, Generic
 import asyncpg
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import KafkaAckableMessage
@@ -170,6 +171,7 @@ class Consumer:
         self.group = group
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.positions: dict[TopicPartition, int] = {}
+        self._known_gaps: dict[TopicPartition, int] = {}
         self._subscriptions = {s.topic: s for s in subscriptions}
         self._pool = pool
         self._relay = relay
@@ -236,8 +238,8 @@ class Consumer:
                 Record(r.topic, r.partition, r.offset, r.key, r.value, tuple(r.headers))
                 for r in raw
             ]
-            await self.apply(records)
-            await message.ack()
+            await self.apply(self._without_gaps(records))
+            await _commit_to_kafka(message)
         except asyncio.CancelledError:
             raise
         except BaseException as error:
@@ -245,6 +247,27 @@ class Consumer:
             raise
         finally:
             self._idle.set()
+
+    def _without_gaps(self, records: Sequence[Record]) -> list[Record]:
+        """Leave out what does not follow on the applied offset; it is fetched again from there.
+
+        The client may hand out records from Kafka's committed offset before an assignment is
+        started from Postgres. A gap that is still there when fetched again is a compacted topic's.
+        """
+        firsts: dict[TopicPartition, int] = {}
+        for record in records:
+            firsts.setdefault(TopicPartition(record.topic, record.partition), record.offset)
+        refused = set()
+        for place, first in firsts.items():
+            position = self.positions.get(place)
+            if position is None:
+                refused.add(place)
+            elif first > position and self._known_gaps.get(place) != first:
+                self._known_gaps[place] = first
+                refused.add(place)
+                if self.client is not None:
+                    self.client.seek(place, position)
+        return [r for r in records if TopicPartition(r.topic, r.partition) not in refused]
 
     def fail(self, error: BaseException) -> None:
         """Report the fault that ends this consumer."""
@@ -298,9 +321,9 @@ class Consumer:
         self._dead_letters_in_a_row[topic] = in_a_row
         metrics.RECORDS_REPEATED.labels(topic).inc(len(records) - len(fresh))
         for partition in partitions:
-            self.positions[TopicPartition(topic, partition)] = max(
-                stored[partition], ends.get(partition, 0)
-            )
+            place = TopicPartition(topic, partition)
+            if place in self.positions:
+                self.positions[place] = max(stored[partition], ends.get(partition, 0))
         if published:
             self._relay.wake()
 
@@ -397,6 +420,14 @@ def _read(subscription: Subscription, record: Record) -> "Received[Message] | _U
         if subscription.rejections is None:
             return _Unreadable(record, "invalid-value", str(error))
         return _Wrong(record, error.rejection())
+
+
+async def _commit_to_kafka(message: KafkaMessage) -> None:
+    """Let Kafka's offset follow; it is for lag tools only, so a fault changes nothing."""
+    try:
+        await message.ack()
+    except KafkaError as error:
+        log.warning("offset not committed to Kafka", error=repr(error))
 
 
 async def _keep_raw(message: KafkaMessage) -> object:

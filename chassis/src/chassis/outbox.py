@@ -48,9 +48,15 @@ _COLUMNS = (
 _NEXT_ROWS = """
     select id, aggregatetype, aggregateid, type, payload, message_key, ce_id, ce_time, traceparent,
            header_names, header_values
-    from outbox
+    from (
+        select next_rows.*,
+               sum(octet_length(payload)) over (
+                   order by id rows between unbounded preceding and 1 preceding
+               ) as bytes_before
+        from (select * from outbox order by id limit $1) as next_rows
+    ) as measured
+    where coalesce(bytes_before, 0) < $2
     order by id
-    limit $1
 """
 
 
@@ -145,12 +151,12 @@ class Relay:
     ) -> None:
         while True:
             self._wake.clear()
-            rows = await connection.fetch(_NEXT_ROWS, ROWS_PER_ROUND)
+            rows = await connection.fetch(_NEXT_ROWS, ROWS_PER_ROUND, PAYLOAD_BYTES_PER_ROUND)
             if rows:
-                await self._publish(producer, rows)
-                await connection.execute(
-                    "delete from outbox where id = any($1)", [row["id"] for row in rows]
-                )
+                published, fault = await self._publish(producer, rows)
+                await connection.execute("delete from outbox where id = any($1)", published)
+                if fault is not None:
+                    raise fault
             elif self._stopping:
                 return
             else:
@@ -162,21 +168,31 @@ class Relay:
         except TimeoutError:
             return
 
-    async def _publish(self, producer: AIOKafkaProducer, rows: Sequence[Any]) -> None:
-        """Send rows in per-partition batches and wait until the brokers have all of them."""
+    async def _publish(
+        self, producer: AIOKafkaProducer, rows: Sequence[Any]
+    ) -> tuple[list[int], BaseException | None]:
+        """Send rows in per-partition batches; the ids that brokers have, and the first fault."""
         queues: dict[tuple[str, int], list[Any]] = defaultdict(list)
         for row in rows:
             topic = row["aggregatetype"]
             partitions = sorted(await producer.partitions_for(topic))
             queues[topic, self._partition(row["message_key"], partitions, partitions)].append(row)
-        await asyncio.gather(
+        outcomes = await asyncio.gather(
             *(
                 self._publish_to_partition(producer, topic, partition, queue)
                 for (topic, partition), queue in queues.items()
-            )
+            ),
+            return_exceptions=True,
         )
-        for (topic, _), queue in queues.items():
-            metrics.OUTBOX_PUBLISHED.labels(topic).inc(len(queue))
+        published: list[int] = []
+        fault: BaseException | None = None
+        for ((topic, _), queue), outcome in zip(queues.items(), outcomes, strict=True):
+            if outcome is None:
+                published += [row["id"] for row in queue]
+                metrics.OUTBOX_PUBLISHED.labels(topic).inc(len(queue))
+            else:
+                fault = fault or outcome
+        return published, fault
 
     async def _publish_to_partition(
         self, producer: AIOKafkaProducer, topic: str, partition: int, rows: Sequence[Any]

@@ -223,12 +223,14 @@ async def _serve(  # noqa: PLR0917  (all parts of one process)
         for task in (watching, stopping, *background):
             task.cancel()
         await asyncio.gather(watching, stopping, *background, return_exceptions=True)
-        await consumer.stop()
-        relay.stop()
-        _, unfinished = await asyncio.wait([relaying], timeout=DRAIN_SECONDS_MAX)
-        if unfinished:
-            log.warning("outbox not drained; the next start publishes the rest")
-            relaying.cancel()
+        try:
+            await consumer.stop()
+        finally:
+            relay.stop()
+            _, unfinished = await asyncio.wait([relaying], timeout=DRAIN_SECONDS_MAX)
+            if unfinished:
+                log.warning("outbox not drained; the next start publishes the rest")
+                relaying.cancel()
         server.should_exit = True
         await asyncio.gather(serving, return_exceptions=True)
 

@@ -46,7 +46,7 @@ class ServiceSettings(BaseSettings):
     stall_seconds_max: Annotated[
         int,
         Field(ge=10, description="seconds with records waiting and none applied, before it ends"),
-    ] = 120
+    ] = 300
 
 
 SettingsT = TypeVar("SettingsT", bound=ServiceSettings)

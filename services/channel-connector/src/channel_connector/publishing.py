@@ -181,12 +181,17 @@ def _outcomes(
             except (ValidationError, ArithmeticError) as error:
                 outcome = _out_of_range(error)  # noqa: PLW2901  (the outcome is a failure after all)
             else:
-                identity = f"{run.channel_id}/{key.kind}/{key.external_id}/{outcome.version}"
-                out = outgoing(
-                    TRANSACTIONS_TOPIC, run.channel_id, message, source=SOURCE, identity=identity
-                )
-                if len(out.payload or b"") <= MESSAGE_BYTES_MAX:
-                    messages.append(out)
+                if len(message.encode()) <= MESSAGE_BYTES_MAX:
+                    identity = f"{run.channel_id}/{key.kind}/{key.external_id}/{outcome.version}"
+                    messages.append(
+                        outgoing(
+                            TRANSACTIONS_TOPIC,
+                            run.channel_id,
+                            message,
+                            source=SOURCE,
+                            identity=identity,
+                        )
+                    )
                     settlements.append(Settlement(key, version, content_hash=message.content_hash))
                     continue
                 outcome = _TOO_LARGE  # noqa: PLW2901
