@@ -9,8 +9,9 @@ from typing import TypeVar
 import asyncpg
 import httpx
 
-from channel_connector import consent, maintenance
-from channel_connector.clients.quickbooks.client import Limits, QuickBooksClient, Retries
+from channel_connector import consent, hooks, maintenance
+from channel_connector.clients.quickbooks import webhooks
+from channel_connector.clients.quickbooks.client import QuickBooksClient, Retries
 from channel_connector.clients.quickbooks.normalise import normalise
 from channel_connector.clients.quickbooks.oauth import (
     AUTHORIZE_PATH,
@@ -23,7 +24,9 @@ from channel_connector.clients.quickbooks.system import QuickBooksCompany
 from channel_connector.consent import Consents
 from channel_connector.domain.channels import Connection
 from channel_connector.handlers import on_commands
+from channel_connector.pace import SharedPace
 from channel_connector.routes import router, with_company
+from channel_connector.schedule import keep_schedule
 from channel_connector.settings import Settings
 from channel_connector.tokens import ConnectionTokens
 from channel_connector.vault import Vault
@@ -34,6 +37,7 @@ from chassis.service import Parts, Service
 
 LOOPBACK_WITHOUT_PROXY = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 PROVIDER = "quickbooks-online"
+WEBHOOKS_PATH = "/webhooks/quickbooks"
 
 Outcome = TypeVar("Outcome")
 
@@ -92,7 +96,6 @@ def build(settings: Settings, parts: Parts) -> Service:
         settings.quickbooks_client_id,
         settings.quickbooks_client_secret,
     )
-    paces: dict[str, Limits] = {}
 
     def system_of(connection: Connection) -> QuickBooksCompany:
         tokens = ConnectionTokens(
@@ -107,7 +110,7 @@ def build(settings: Settings, parts: Parts) -> Service:
             api_url=settings.api_url,
             realm_id=connection.realm_id,
             tokens=tokens,
-            limits=paces.setdefault(connection.realm_id, Limits()),
+            pace=SharedPace(parts.pool, provider=PROVIDER, realm_id=connection.realm_id),
             retries=Retries(),
         )
         return QuickBooksCompany(client)
@@ -137,8 +140,19 @@ def build(settings: Settings, parts: Parts) -> Service:
         announce=parts.relay.wake,
     )
     parts.http.include_router(consent.router(consents))
+    parts.http.include_router(
+        hooks.router(
+            parts.pool,
+            provider=PROVIDER,
+            path=WEBHOOKS_PATH,
+            signature_header=webhooks.SIGNATURE_HEADER,
+            verifier_token=settings.quickbooks_webhook_verifier_token,
+            is_genuine=webhooks.is_genuine,
+            read_notices=webhooks.read_notices,
+        )
+    )
     return Service(
         subscriptions=[on_commands],
-        background=[worker.run],
+        background=[worker.run, partial(keep_schedule, parts.pool)],
         close=partial(httpx.AsyncClient.aclose, http),
     )

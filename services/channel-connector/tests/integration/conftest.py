@@ -14,9 +14,10 @@ from fastapi import FastAPI
 from pydantic import SecretStr
 
 import channel_connector
-from channel_connector import connections, consent
-from channel_connector.app import PROVIDER
-from channel_connector.clients.quickbooks.client import Limits, QuickBooksClient, Retries
+from channel_connector import connections, consent, hooks
+from channel_connector.app import PROVIDER, WEBHOOKS_PATH
+from channel_connector.clients.quickbooks import webhooks
+from channel_connector.clients.quickbooks.client import QuickBooksClient, Retries
 from channel_connector.clients.quickbooks.oauth import (
     AUTHORIZE_PATH,
     REVOKE_PATH,
@@ -85,8 +86,8 @@ async def driver(pool: asyncpg.Pool) -> Driver:
     return Driver(pool, [on_commands], group=SERVICE)
 
 
-class FastLimits(Limits):
-    """No pace: the suites do not wait for Intuit's limits."""
+class NoPace:
+    """The suites do not wait for Intuit's limits."""
 
     async def wait(self) -> None:
         return
@@ -111,8 +112,13 @@ class Connector:
             api_url=self.sandbox.url,
             realm_id=connection.realm_id,
             tokens=self.tokens_of(connection),
-            limits=FastLimits(),
-            retries=Retries(attempts=3, wait_first_seconds=0.01, jitter_seconds=0.01),
+            pace=NoPace(),
+            retries=Retries(
+                attempts=3,
+                wait_first_seconds=0.01,
+                jitter_seconds=0.01,
+                throttled_seconds=(0.01, 0.01),
+            ),
         )
         return QuickBooksCompany(
             client, page_rows=self.page_rows, cdc_objects_max=self.cdc_objects_max
@@ -156,6 +162,17 @@ class Connector:
             announce=lambda: None,
         )
         app.include_router(consent.router(consents))
+        app.include_router(
+            hooks.router(
+                self.pool,
+                provider=PROVIDER,
+                path=WEBHOOKS_PATH,
+                signature_header=webhooks.SIGNATURE_HEADER,
+                verifier_token=SecretStr("sandbox-verifier-token"),
+                is_genuine=webhooks.is_genuine,
+                read_notices=webhooks.read_notices,
+            )
+        )
         return httpx.AsyncClient(
             transport=httpx.ASGITransport(app), base_url="http://connector.test"
         )

@@ -4,12 +4,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 import pytest
 
-from channel_connector import connections
+from channel_connector import connections, store
+from channel_connector.domain.channels import Connection
 from channel_connector.provider import InvalidGrantError, SourceError, Tokens
 from channel_connector.tokens import ConnectionTokens
 from channel_connector.vault import Vault
@@ -190,3 +192,121 @@ async def test_a_removed_connection_has_no_token(make: Any, pool: asyncpg.Pool) 
     with pytest.raises(SourceError) as caught:
         await make().current()
     assert caught.value.reason == "connection-unavailable"
+
+
+class CrashError(BaseException):
+    """The process is gone."""
+
+
+async def test_a_crash_before_the_store_is_survived_where_the_old_token_still_works(
+    make: Any, endpoint: Endpoint, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The endpoint was never reached, or has not rotated: the lease runs out, the token is used."""
+
+    async def crash(*_: Any, **__: Any) -> None:
+        endpoint.while_refreshing = None
+        raise CrashError
+
+    endpoint.while_refreshing = crash
+    with monkeypatch.context() as patch:
+        patch.setattr(store.queries, "release_refresh", crash)
+        with pytest.raises(CrashError):
+            await make().current()
+    await pool.execute("update connection_tokens set refresh_lease_expires_at = now()")
+    assert await make().current() == "access-1"
+    assert await pool.fetchval("select status from connections") == "connected"
+
+
+async def test_a_crash_between_rotation_and_store_asks_a_person_at_last(
+    make: Any, endpoint: Endpoint, pool: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one loss that nobody can prevent: the new token was never seen. It is told."""
+
+    async def crash(*_: Any, **__: Any) -> None:
+        raise CrashError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.queries, "save_refreshed_tokens", crash)
+        with pytest.raises(CrashError):
+            await make().current()
+    assert endpoint.uses == 1
+    await pool.execute("update connection_tokens set refresh_lease_expires_at = now()")
+    with pytest.raises(SourceError) as caught:
+        await make().current()
+    assert caught.value.reason == "needs-reconnect"
+    await add(pool, endpoint.good)
+    assert await make().current() == "access-2"
+
+
+async def test_a_crash_after_the_store_loses_nothing(
+    make: Any, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = store.queries.save_refreshed_tokens
+
+    async def store_and_crash(*arguments: Any, **named: Any) -> None:
+        await save(*arguments, **named)
+        raise CrashError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store.queries, "save_refreshed_tokens", store_and_crash)
+        with pytest.raises(CrashError):
+            await make().current()
+    assert await make().current() == "access-1"
+    assert endpoint.uses == 1
+
+
+async def test_a_caller_who_is_cancelled_does_not_lose_the_new_token(
+    make: Any, endpoint: Endpoint, pool: asyncpg.Pool
+) -> None:
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait() -> None:
+        endpoint.while_refreshing = None
+        reached.set()
+        await go_on.wait()
+
+    endpoint.while_refreshing = wait
+    asking = asyncio.ensure_future(make().current())
+    await reached.wait()
+    asking.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert await make().current() == "access-1"
+    assert endpoint.uses == 1
+    assert await pool.fetchval("select refresh_holder from connection_tokens") is None
+
+
+async def test_a_passing_refusal_of_the_sandbox_is_survived(connector: Any) -> None:
+    await connector.connect()
+    connector.sandbox.control("POST", "/faults", {"effect": "invalid-grant", "times": 1})
+    assert (await connector.sync()).summary["published"] == 0
+    assert await connector.pool.fetchval("select status from connections") == "connected"
+
+
+async def test_a_final_refusal_of_the_sandbox_needs_a_person(connector: Any) -> None:
+    await connector.connect()
+    connector.sandbox.control("POST", "/faults", {"effect": "invalid-grant", "times": 1_000})
+    assert (await connector.sync()).failure["reason"] == "needs-reconnect"
+    assert await connector.pool.fetchval("select status from connections") == "needs-reconnect"
+
+
+async def test_two_processes_refresh_once_where_a_reuse_ends_the_consent(connector: Any) -> None:
+    """The database alone stands between them; the sandbox revokes on any second use."""
+    await connector.connect()
+    connector.sandbox.switch(refresh_reuse_revokes=True)
+    connection = Connection(
+        "acme",
+        "connection-1",
+        "quickbooks-online",
+        connector.sandbox.realm,
+        "connected",
+        datetime.now(UTC),
+    )
+    sources = [connector.tokens_of(connection) for _ in range(6)]
+    first = await asyncio.gather(*(source.current() for source in sources))
+    assert len(set(first)) == 1
+    renewed = await asyncio.gather(*(source.renew(first[0]) for source in sources))
+    assert len(set(renewed)) == 1
+    asked = connector.sandbox.control("GET", "/requests")["requests"]
+    assert [request["operation"] for request in asked].count("token") == 2

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from channel_connector.clients.quickbooks.client import Limits, QuickBooksClient, Retries
+from channel_connector.clients.quickbooks.client import QuickBooksClient, Retries
 from channel_connector.clients.quickbooks.faults import WrongRequestError
 from channel_connector.clients.quickbooks.oauth import Addresses, IntuitTokens
 from channel_connector.provider import InvalidGrantError, SourceError
@@ -54,14 +54,26 @@ class Script:
         return httpx.Response(step.status_code, content=step.content, headers=step.headers)
 
 
-def client_of(handler: Callable[[httpx.Request], httpx.Response]) -> QuickBooksClient:
+class NoPace:
+    async def wait(self) -> None:
+        return
+
+
+QUICK = Retries(
+    attempts=3, wait_first_seconds=0.001, jitter_seconds=0.001, throttled_seconds=(0.001, 0.001)
+)
+
+
+def client_of(
+    handler: Callable[[httpx.Request], httpx.Response], retries: Retries = QUICK
+) -> QuickBooksClient:
     return QuickBooksClient(
         httpx.AsyncClient(transport=httpx.MockTransport(handler)),
         api_url="http://qbo",
         realm_id="913",
         tokens=Tokens(),
-        limits=Limits(),
-        retries=Retries(attempts=3, wait_first_seconds=0.001, jitter_seconds=0.001),
+        pace=NoPace(),
+        retries=retries,
     )
 
 
@@ -163,18 +175,29 @@ async def test_the_servers_clock_comes_from_the_header_where_the_body_has_none()
     assert found.time == datetime(2026, 3, 2, 17, tzinfo=UTC)
 
 
-async def test_no_more_than_ten_requests_in_a_second() -> None:
-    client = client_of(lambda _: httpx.Response(200, json={"QueryResponse": {}, "time": TIME}))
-    loop = asyncio.get_running_loop()
-    started, times = loop.time(), []
-
-    async def ask() -> None:
+async def test_a_used_up_month_is_not_asked_again() -> None:
+    used_up = httpx.Response(429, text="<Detail>The monthly limit was reached.</Detail>")
+    client = client_of(Script([used_up]))
+    with pytest.raises(SourceError) as caught:
         await client.query("SELECT * FROM Invoice")
-        times.append(loop.time() - started)
+    assert (caught.value.reason, client.calls) == ("rate-limited", 1)
+    assert "(quota)" in caught.value.detail
 
-    await asyncio.gather(*(ask() for _ in range(14)))
-    assert sum(time < 1.0 for time in times) <= 10
-    assert len(times) == 14
+
+async def test_a_throttle_says_so() -> None:
+    client = client_of(Script([THROTTLED] * 3))
+    with pytest.raises(SourceError) as caught:
+        await client.query("SELECT * FROM Invoice")
+    assert "(throttle)" in caught.value.detail
+
+
+async def test_retry_after_is_kept_within_bounds() -> None:
+    loop = asyncio.get_running_loop()
+    started = loop.time()
+    asked = httpx.Response(429, headers={"Retry-After": "9000"})
+    retries = Retries(wait_seconds_max=0.2, throttled_seconds=(0.01,), jitter_seconds=0.001)
+    await client_of(Script([asked, GOOD]), retries).query("SELECT * FROM Invoice")
+    assert 0.2 <= loop.time() - started < 5
 
 
 AT = Addresses(

@@ -688,3 +688,77 @@ where ce_time < now() - interval '1 minute'
   and (:business_id::text is null or true)
 order by id
 limit :count;
+
+-- name: reserve_request(provider, realm_id, step_seconds)$
+-- Reserve the next turn of a company; returns how many seconds to wait for it. One turn may be lent.
+insert into request_paces as pace (provider, realm_id, next_at)
+values (:provider, :realm_id, clock_timestamp() + make_interval(secs => :step_seconds))
+on conflict (provider, realm_id) do update
+set next_at = greatest(pace.next_at, clock_timestamp() - make_interval(secs => :step_seconds))
+              + make_interval(secs => :step_seconds)
+returning greatest(
+    0, extract(epoch from pace.next_at - make_interval(secs => :step_seconds) - clock_timestamp())
+)::double precision;
+
+-- name: want_syncs(provider, realm_ids, latest)$
+-- Note that channels of these companies want a sync, unless all that was told is stored already.
+with noted as (
+    update channels as c
+    set sync_wanted_at = now()
+    from connections as k
+    join unnest(:realm_ids::text[], :latest::timestamptz[]) as told (realm_id, latest)
+        using (realm_id)
+    where k.provider = :provider
+      and k.status = 'connected'
+      and c.business_id = k.business_id
+      and c.connection_id = k.connection_id
+      and c.status = 'active'
+      and (c.settings ->> 'webhooks')::boolean
+      and (c.cursor_at is null or told.latest is null or told.latest >= c.cursor_at)
+    returning 1
+)
+select count(*) from noted;
+
+-- name: open_due_runs(count)
+-- Begin the runs that a webhook asked for or that are due by their channel's interval.
+with due as (
+    select c.channel_id, c.business_id, c.sync_wanted_at is not null as wanted
+    from channels as c
+    join connections as k using (business_id, connection_id)
+    where c.channel_type = 'accounting'
+      and c.status = 'active'
+      and k.status = 'connected'
+      and (
+          c.sync_wanted_at is not null
+          or (
+              c.settings ->> 'sync_interval_minutes' is not null
+              and not exists (
+                  select 1
+                  from sync_runs as r
+                  where r.channel_id = c.channel_id
+                    and r.requested_at
+                        > now() - make_interval(mins => (c.settings ->> 'sync_interval_minutes')::integer)
+              )
+          )
+      )
+      and not exists (
+          select 1
+          from sync_runs as r
+          where r.channel_id = c.channel_id and r.status in ('requested', 'running')
+      )
+    order by c.channel_id
+    for no key update of c skip locked
+    limit :count
+), opened as (
+    insert into sync_runs (sync_id, business_id, channel_id, requested_by, requested_at, status, phase)
+    select gen_random_uuid()::text, business_id, channel_id,
+           case when wanted then 'webhook' else 'interval' end, now(), 'requested', 'waiting'
+    from due
+    on conflict (channel_id) where status in ('requested', 'running') do nothing
+    returning channel_id, requested_by
+)
+update channels as c
+set sync_wanted_at = null
+from opened
+where c.channel_id = opened.channel_id
+returning c.channel_id, opened.requested_by;

@@ -1,20 +1,20 @@
 """HTTP to one QuickBooks company: limits, retries, tokens.
 
-The laws of this module: at most 10 requests a second and 500 a minute for a company; retries are
-bounded, jittered and only for what passes; a refused access token is renewed once per call; every
-answer's `intuit_tid` is logged, never a body or a token.
+The laws of this module: a request goes out only at its turn; retries are bounded, jittered and
+only for what passes, and a used-up month is not retried at all; a refused access token is renewed
+once per call; every answer's `intuit_tid` is logged, never a body or a token.
 Source: fact sheet section 10.
 """
 
+import random
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 import httpx
 import stamina
 import structlog
-from aiolimiter import AsyncLimiter
 
 from channel_connector.clients.quickbooks import faults, wire
 from channel_connector.provider import SourceError, TokenSource
@@ -26,28 +26,24 @@ TIMEOUT = httpx.Timeout(125.0, connect=10.0)
 """Intuit gives up a request itself after 120 seconds."""
 
 
-class Limits:
-    """The pace of one company; a burst and a steady rate that keep to both limits at any moment.
-
-    In any second at most 2 + 8 requests, in any minute at most 100 + 400.
-    """
-
-    def __init__(self) -> None:
-        self._second = AsyncLimiter(2, 0.25)
-        self._minute = AsyncLimiter(100, 15)
+class Pace(Protocol):
+    """Keeps requests to a company apart."""
 
     async def wait(self) -> None:
         """Wait for a turn."""
-        await self._minute.acquire()
-        await self._second.acquire()
 
 
 @dataclass(frozen=True, slots=True)
 class Retries:
-    """How often and how long a request is repeated."""
+    """How often and how long a request is repeated.
+
+    After a 429 the waits are `throttled_seconds`, for Intuit sends no Retry-After: the first cures
+    a second's limit, their sum a minute's.
+    """
 
     attempts: int = 6
     seconds_max: float = 150.0
+    throttled_seconds: tuple[float, ...] = (1.0, 4.0, 15.0, 60.0)
     wait_first_seconds: float = 0.5
     wait_seconds_max: float = 60.0
     jitter_seconds: float = 1.0
@@ -71,7 +67,7 @@ class QuickBooksClient:
         api_url: str,
         realm_id: str,
         tokens: TokenSource,
-        limits: Limits,
+        pace: Pace,
         retries: Retries,
     ) -> None:
         self.calls = 0
@@ -79,7 +75,7 @@ class QuickBooksClient:
         self._http = http
         self._base = f"{api_url}/v3/company/{realm_id}"
         self._tokens = tokens
-        self._limits = limits
+        self._pace = pace
         self._retries = retries
 
     async def query(self, statement: str) -> Answer:
@@ -137,7 +133,7 @@ class QuickBooksClient:
         }
         try:
             async for attempt in stamina.retry_context(
-                on=(faults.ThrottledError, faults.TemporaryError),
+                on=_Patience(self._retries).judge,
                 attempts=self._retries.attempts,
                 timeout=self._retries.seconds_max,
                 wait_initial=self._retries.wait_first_seconds,
@@ -159,7 +155,7 @@ class QuickBooksClient:
             return await self._send_once(request, renewed)
 
     async def _send_once(self, request: dict[str, Any], token: str) -> Answer:
-        await self._limits.wait()
+        await self._pace.wait()
         self.calls += 1
         headers = {
             **request["headers"],
@@ -173,7 +169,7 @@ class QuickBooksClient:
             log.warning("quickbooks did not answer", realm_id=self.realm_id, error=kind)
             raise faults.TemporaryError(f"QuickBooks did not answer ({kind})", status=0) from None
         try:
-            body = faults.body_of(answer.status_code, answer.content)
+            body = faults.body_of(answer.status_code, answer.content, answer.headers)
         except faults.QuickBooksError as error:
             log.warning(
                 "quickbooks refused",
@@ -191,6 +187,25 @@ class QuickBooksClient:
             intuit_tid=answer.headers.get("intuit_tid"),
         )
         return Answer(body, _server_time(body, answer.headers))
+
+
+class _Patience:
+    """Judges the failures of one request: whether to try again, and when."""
+
+    def __init__(self, retries: Retries) -> None:
+        self._retries = retries
+        self._waits = list(retries.throttled_seconds)
+
+    def judge(self, error: Exception) -> bool | float:
+        """False to give up, True for the usual backoff, or the seconds to wait."""
+        if isinstance(error, faults.ThrottledError):
+            if error.is_quota or not self._waits:
+                return False
+            wait = self._waits.pop(0)
+            asked = min(error.retry_after_seconds or 0.0, self._retries.wait_seconds_max)
+            jitter = random.uniform(0, self._retries.jitter_seconds)  # noqa: S311  (no secret)
+            return max(wait, asked) + jitter
+        return isinstance(error, faults.TemporaryError)
 
 
 def _server_time(body: dict[str, Any], headers: httpx.Headers) -> datetime:
@@ -212,11 +227,17 @@ def _give_up(error: faults.QuickBooksError) -> NoReturn:
     match error:
         case faults.WrongRequestError():
             raise error
+        case faults.ThrottledError(is_quota=True):
+            raise SourceError(
+                "rate-limited",
+                f"{error}: the month's quota of this app is used up (quota). Nothing can be read "
+                "until the next month begins, or the app's plan at Intuit is raised.",
+            ) from None
         case faults.ThrottledError():
             raise SourceError(
                 "rate-limited",
-                f"{error}. It went on after several waits: either too much is asked of this "
-                "company just now, or the month's quota is used up. Try again later.",
+                f"{error} (throttle), and went on after several waits. Try again in a few minutes; "
+                "if it stays for hours, the month's quota may be used up.",
             ) from None
         case faults.CompanyStoppedError() | faults.TokenRejectedError():
             raise SourceError("needs-reconnect", f"{error}. Connect the company again.") from None

@@ -5,6 +5,7 @@ understood, also inside HTTP 200; what cannot be read at all is a passing fault.
 Source: error codes and recorded answers, fact sheet section 10; the classes are ours.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 from channel_connector.clients.quickbooks import wire
@@ -24,6 +25,9 @@ _PASSING = frozenset({"10000", "150", "130"})
 _STOPPING = frozenset({"120", "140", "3100", "003100", "6190"})
 _TOKEN = frozenset({"3200", "003200"})
 _DETAIL_LENGTH_MAX = 300
+_SAID_BYTES_MAX = 4_000
+_SECONDS_DIGITS_MAX = 6
+_QUOTA_WORDS = (b"monthly", b"quota", b"coreplus")
 
 
 class QuickBooksError(Exception):
@@ -36,7 +40,10 @@ class QuickBooksError(Exception):
 
 
 class ThrottledError(QuickBooksError):
-    """Too many requests: wait and try again."""
+    """Too many requests: wait and try again, but not if it is the month's quota."""
+
+    is_quota = False
+    retry_after_seconds: float | None = None
 
 
 class TemporaryError(QuickBooksError):
@@ -55,14 +62,16 @@ class WrongRequestError(QuickBooksError):
     """The same request would fail again."""
 
 
-def body_of(status: int, content: bytes) -> dict[str, Any]:
+def body_of(
+    status: int, content: bytes, headers: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The JSON object of a successful answer.
 
     Raises:
         QuickBooksError: one of its five kinds.
     """
     if status == TOO_MANY_REQUESTS:
-        raise ThrottledError("QuickBooks limits the number of requests", status=status)
+        raise _throttled(content, headers or {})
     body = _decoded(content)
     faults = _faults(body) if body is not None else []
     if faults:
@@ -78,6 +87,17 @@ def body_of(status: int, content: bytes) -> dict[str, Any]:
     if body is None:
         raise TemporaryError("QuickBooks' answer is broken off or no JSON", status=status)
     return body
+
+
+def _throttled(content: bytes, headers: Mapping[str, str]) -> ThrottledError:
+    """The status has decided; the text, XML or JSON, only tells a used-up month from a throttle."""
+    error = ThrottledError("QuickBooks limits the number of requests", status=TOO_MANY_REQUESTS)
+    said = content[:_SAID_BYTES_MAX].lower()
+    error.is_quota = any(word in said for word in _QUOTA_WORDS)
+    seconds = headers.get("retry-after", "")
+    if seconds.isascii() and seconds.isdigit():
+        error.retry_after_seconds = float(seconds[:_SECONDS_DIGITS_MAX])
+    return error
 
 
 def _error(status: int, code: str, kind: str, detail: str) -> QuickBooksError:
