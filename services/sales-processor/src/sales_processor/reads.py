@@ -67,6 +67,35 @@ class SaleRead(BaseModel):
     lines: list[SaleLine]
 
 
+class RevisionRead(BaseModel):
+    """What was shown of a sale until `replaced_at`: an earlier revision, or an earlier cost of one.
+
+    A version that was replaced before its cost was known was never shown.
+    """
+
+    revision: int
+    costing: int
+    version: int
+    status: Literal["active", "voided"]
+    number: str | None
+    customer_external_id: str | None
+    customer_name: str | None
+    sale_date: date
+    currency: str | None
+    exchange_rate: Decimal | None
+    total_amount: Decimal
+    tax_amount: Decimal
+    revenue: Decimal
+    cost: Decimal
+    margin: Decimal
+    flags: list[str]
+    notes: str | None
+    sync_id: str | None
+    void_reason: str | None
+    replaced_at: datetime
+    lines: list[SaleLine]
+
+
 class MarginRead(BaseModel):
     """What a product, channel, customer or month brought."""
 
@@ -118,6 +147,13 @@ class Sales(BaseModel):
     next_cursor: str | None
 
 
+class Revisions(BaseModel):
+    """A page of what was shown of a sale before."""
+
+    items: list[RevisionRead]
+    next_cursor: str | None
+
+
 class Margins(BaseModel):
     """A page of margins."""
 
@@ -143,6 +179,7 @@ def router(pool: asyncpg.Pool) -> APIRouter:
     """The routes of the sales-processor's read API."""
     routes = APIRouter()
     _add_sales(routes, pool)
+    _add_revisions(routes, pool)
     _add_reports(routes, pool)
     _add_runs(routes, pool)
 
@@ -166,6 +203,9 @@ def _add_sales(routes: APIRouter, pool: asyncpg.Pool) -> None:
         channel_id: str | None = None,
         status: Status | None = None,
         product_id: str | None = None,
+        number: Annotated[
+            str | None, Query(description="the document's number or id upstream")
+        ] = None,
         limit: PageLimit = 100,
         cursor: PageCursor = None,
     ) -> Sales:
@@ -181,6 +221,7 @@ def _add_sales(routes: APIRouter, pool: asyncpg.Pool) -> None:
                     channel_id=_plain(channel_id),
                     status=status,
                     product_id=_plain(product_id),
+                    number=_plain(number),
                     before_date=_position(date.fromisoformat, before[0]),
                     before_id=before[1],
                     count=limit + 1,
@@ -207,6 +248,34 @@ def _add_sales(routes: APIRouter, pool: asyncpg.Pool) -> None:
                 raise HTTPException(404, f"Business {business_id} has no sale {sale_id}.")
             (sale,) = await _sales(connection, [row])
         return sale
+
+
+def _add_revisions(routes: APIRouter, pool: asyncpg.Pool) -> None:
+    @routes.get("/businesses/{business_id}/sales/{sale_id}/revisions", tags=["sales"])
+    async def list_revisions(
+        business_id: str, sale_id: str, limit: PageLimit = 100, cursor: PageCursor = None
+    ) -> Revisions:
+        """What was shown of a sale before what is shown now, newest first."""
+        before = decode_cursor(cursor, int, int) if cursor else (None, None)
+        async with pool.acquire() as connection, connection.transaction(readonly=True):
+            key = {"business_id": _plain(business_id), "sale_id": _plain(sale_id)}
+            if await queries.find_sale(connection, **key) is None:
+                raise HTTPException(404, f"Business {business_id} has no sale {sale_id}.")
+            found = await store.rows(
+                queries.list_revisions(
+                    connection,
+                    **key,
+                    before_revision=before[0],
+                    before_costing=before[1],
+                    count=limit + 1,
+                )
+            )
+        items = [_revision(row) for row in found[:limit]]
+        more = len(found) > limit
+        return Revisions(
+            items=items,
+            next_cursor=encode_cursor(items[-1].revision, items[-1].costing) if more else None,
+        )
 
 
 def _add_reports(routes: APIRouter, pool: asyncpg.Pool) -> None:
@@ -352,6 +421,12 @@ def _sale(row: Any, lines: list[CostedLine]) -> SaleRead:  # noqa: ANN401  (a da
         flags=flags,
         lines=[line_message(line) for line in lines],
     )
+
+
+def _revision(row: Any) -> RevisionRead:  # noqa: ANN401  (a database row)
+    values = dict(row)
+    lines = [line_message(line) for line in store.revision_lines(values.pop("lines"))]
+    return RevisionRead(**values, margin=values["revenue"] - values["cost"], lines=lines)
 
 
 def _position(read: Any, text: str | None) -> Any:  # noqa: ANN401  (a date or an instant)

@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,21 @@ def costed_line(row: Any) -> CostedLine:  # noqa: ANN401  (a database row)
     return CostedLine(line, row["cost"], allocations, shortage, flags)
 
 
+def revision_lines(text: str) -> list[CostedLine]:
+    """The lines of an earlier revision, to the last digit as they were shown."""
+    stored = json.loads(text, parse_float=Decimal)
+    return [
+        costed_line(
+            line
+            | {
+                name: None if line[name] is None else Decimal(line[name])
+                for name in ("quantity", "unit_price", "amount", "discount", "revenue", "cost")
+            }
+        )
+        for line in stored
+    ]
+
+
 def _costed(row: Any, lines: tuple[CostedLine, ...]) -> Costed:  # noqa: ANN401  (a database row)
     content = Content(
         row["version"],
@@ -384,6 +400,13 @@ async def save_recosted(
         connection,
         **named(records, "business_ids", "sale_ids", "costings", "costs", "flags"),
     )
+
+
+async def keep_revisions(
+    connection: Connection, keys: Iterable[SaleKey], instant: datetime
+) -> None:
+    """Keep what is shown of sales, before something newer takes its place."""
+    await queries.keep_revisions(connection, instant=instant, **by_key(keys))
 
 
 async def replace_lines(

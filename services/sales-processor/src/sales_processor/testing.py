@@ -279,7 +279,15 @@ def new_story(pool: asyncpg.Pool) -> Story:
 
 
 TABLES = (
-    *("missing_items", "waiting_versions", "sale_lines", "sales", "tombstones", "item_links"),
+    *(
+        "missing_items",
+        "waiting_versions",
+        "sale_lines",
+        "sale_revisions",
+        "sales",
+        "tombstones",
+        "item_links",
+    ),
     *("products", "channels", "sync_entries", "sync_runs", "outbox", "consumer_offsets"),
 )
 

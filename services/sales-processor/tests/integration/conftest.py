@@ -3,10 +3,14 @@
 from collections.abc import AsyncIterator
 
 import asyncpg
+import httpx
 import pytest
 
+from chassis.health import Health
+from chassis.http import create_app
 from chassis.testing import Databases, databases, fresh_pool, stack
 from sales_processor.app import MIGRATIONS
+from sales_processor.reads import router
 from sales_processor.testing import Story, empty, new_story
 
 __all__ = ["databases", "stack"]
@@ -32,3 +36,16 @@ async def story(pool: asyncpg.Pool) -> AsyncIterator[Story]:
     told = new_story(pool)
     yield told
     assert await told.violations() == []
+
+
+@pytest.fixture
+async def http(pool: asyncpg.Pool) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the reads, without a network."""
+
+    async def ready() -> None: ...
+
+    app = create_app(title="sales-processor", health=Health(), ready=ready, asyncapi={})
+    app.include_router(router(pool))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://sales") as client:
+        yield client

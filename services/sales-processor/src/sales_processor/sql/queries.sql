@@ -277,6 +277,30 @@ from unnest(
 ) as recosted (business_id, sale_id, costing, cost, flags)
 where stored.business_id = recosted.business_id and stored.sale_id = recosted.sale_id;
 
+-- name: keep_revisions(business_ids, sale_ids, instant)!
+-- Keep what is shown of these sales, before something newer takes its place.
+insert into sale_revisions (
+    business_id, sale_id, revision, costing, version, status, number, customer_external_id,
+    customer_name, sale_date, currency, exchange_rate, total_amount, tax_amount, revenue, cost,
+    flags, notes, sync_id, void_reason, lines, replaced_at
+)
+select sale.business_id, sale.sale_id, sale.costed_revision, sale.costing, sale.version,
+    sale.status, sale.number, sale.customer_external_id, sale.customer_name, sale.sale_date,
+    sale.currency, sale.exchange_rate, sale.total_amount, sale.tax_amount, sale.revenue, sale.cost,
+    sale.flags, sale.notes, sale.sync_id, sale.void_reason, shown.lines, :instant::timestamptz
+from unnest(:business_ids::text[], :sale_ids::text[]) as replaced (business_id, sale_id)
+join sales as sale using (business_id, sale_id)
+cross join lateral (
+    select coalesce(
+        jsonb_agg(
+            to_jsonb(line) - '{business_id,sale_id}'::text[] order by line.line_number
+        ),
+        '[]'
+    ) as lines
+    from sale_lines as line
+    where line.business_id = sale.business_id and line.sale_id = sale.sale_id
+) as shown;
+
 -- name: delete_lines(business_ids, sale_ids)!
 -- Make room for the lines of what is shown from now on.
 delete from sale_lines
@@ -479,7 +503,7 @@ from channels
 where channel_type = 'manual' and business_id = any(:business_ids::text[])
 group by business_id;
 
--- name: list_sales(business_id, from_date, to_date, channel_id, status, product_id, before_date, before_id, count)
+-- name: list_sales(business_id, from_date, to_date, channel_id, status, product_id, number, before_date, before_id, count)
 -- A page of the sales of a business, newest first, with the errors of those that wait. A sale that
 -- has no cost yet for the first time is one that waits.
 select sale.business_id, sale.sale_id, sale.channel_id, sale.source, sale.kind, sale.external_id,
@@ -509,6 +533,7 @@ where sale.business_id = :business_id
             and line.product_id = :product_id
       )
   )
+  and (:number::text is null or :number in (sale.number, sale.external_id))
   and (
       :before_date::date is null
       or (sale.sale_date, sale.sale_id) < (:before_date, :before_id::text)
@@ -527,6 +552,22 @@ select sale.business_id, sale.sale_id, sale.channel_id, sale.source, sale.kind, 
 from sales as sale
 left join waiting_versions as waiting using (business_id, sale_id)
 where sale.business_id = :business_id and sale.sale_id = :sale_id;
+
+-- name: list_revisions(business_id, sale_id, before_revision, before_costing, count)
+-- A page of what was shown of a sale before, newest first. Lines are text, since decimals in jsonb
+-- would be read as binary fractions.
+select revision, costing, version, status, number, customer_external_id, customer_name, sale_date,
+    currency, exchange_rate, total_amount, tax_amount, revenue, cost, flags, notes, sync_id,
+    void_reason, lines::text as lines, replaced_at
+from sale_revisions
+where business_id = :business_id
+  and sale_id = :sale_id
+  and (
+      :before_revision::bigint is null
+      or (revision, costing) < (:before_revision, :before_costing::bigint)
+  )
+order by revision desc, costing desc
+limit :count;
 
 -- name: list_margins(business_id, group_by, from_date, to_date, after, count)
 -- A page of margins by product, channel, customer or month, by key. Voided and waiting sales are out.

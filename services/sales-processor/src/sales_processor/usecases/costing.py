@@ -172,6 +172,7 @@ class _Answers:
         await show(connection, list(self._finished.values()), self._now)
         if self._recosted:
             recosted = list(self._recosted.values())
+            await store.keep_revisions(connection, self._recosted, self._now)
             await store.save_recosted(connection, recosted)
             await store.replace_lines(connection, list(self._recosted), recosted)
         if self._refused:
@@ -256,8 +257,10 @@ async def show(connection: Connection, finished: Sequence[Finished], now: dateti
     if not finished:
         return
     costed = [(f.sale, f.costed, f.costing) for f in finished]
-    await store.save_costed(connection, costed, now)
     stale = [f.sale.key for f in finished if f.sale.costed_revision > 0]
+    if stale:
+        await store.keep_revisions(connection, stale, now)
+    await store.save_costed(connection, costed, now)
     await store.replace_lines(connection, stale, costed)
 
 
