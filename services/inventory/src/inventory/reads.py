@@ -98,6 +98,14 @@ class StockTransactionRead(BaseModel):
     at: datetime
 
 
+class SaleStockTransactionRead(StockTransactionRead):
+    """One change of stock that a sale made, with the lot that it concerns."""
+
+    product_id: str
+    lot_number: str | None
+    received_on: date | None
+
+
 class Products(BaseModel):
     """A page of products."""
 
@@ -116,6 +124,13 @@ class StockTransactions(BaseModel):
     """A page of stock transactions."""
 
     items: list[StockTransactionRead]
+    next_cursor: str | None
+
+
+class SaleStockTransactions(BaseModel):
+    """A page of stock transactions of a sale."""
+
+    items: list[SaleStockTransactionRead]
     next_cursor: str | None
 
 
@@ -206,6 +221,8 @@ def router(pool: asyncpg.Pool) -> APIRouter:
             next_cursor=encode_cursor(page[-1].stock_transaction_id) if more else None,
         )
 
+    _add_sale_reads(routes, pool)
+
     @routes.get("/businesses/{business_id}/lots/{lot_id}", tags=["lots"])
     async def get_lot(business_id: str, lot_id: str) -> LotWithUsers:
         """One lot, with the sales that used it and the returns that gave goods to it."""
@@ -228,6 +245,33 @@ def router(pool: asyncpg.Pool) -> APIRouter:
         return await verify(pool, None if business_id is None else _plain(business_id))
 
     return routes
+
+
+def _add_sale_reads(routes: APIRouter, pool: asyncpg.Pool) -> None:
+    @routes.get("/businesses/{business_id}/stock-transactions", tags=["sales"])
+    async def list_stock_transactions_of_sale(
+        business_id: str,
+        sale_id: Annotated[str, Query(description="the sale that moved the goods")],
+        limit: PageLimit = 100,
+        cursor: PageCursor = None,
+    ) -> SaleStockTransactions:
+        """Every change of stock that a sale made, in all its revisions, oldest first."""
+        (after,) = decode_cursor(cursor, int) if cursor else (0,)
+        async with pool.acquire() as connection:
+            found = queries.list_stock_transactions_of_sale(
+                connection,
+                business_id=_plain(business_id),
+                sale_id=_plain(sale_id),
+                after=after,
+                count=limit + 1,
+            )
+            items = [SaleStockTransactionRead(**row) async for row in found]
+        page = items[:limit]
+        more = len(items) > limit
+        return SaleStockTransactions(
+            items=page,
+            next_cursor=encode_cursor(page[-1].stock_transaction_id) if more else None,
+        )
 
 
 async def _find_product(connection: Any, business_id: str, product_id: str) -> ProductRead:  # noqa: ANN401

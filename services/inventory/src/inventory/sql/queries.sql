@@ -357,6 +357,18 @@ where t.business_id = :business_id
 order by t.stock_transaction_id
 limit :count;
 
+-- name: list_stock_transactions_of_sale(business_id, sale_id, after, count)
+-- A page of the stock transactions of a sale, over all its revisions, in their order.
+select t.stock_transaction_id, t.product_id, t.kind, t.lot_id, t.quantity, t.unit_cost, t.sale_id,
+       t.revision, t.line_id, t.reason, t.at, l.lot_number, l.received_on
+from stock_transactions as t
+left join lots as l using (business_id, lot_id)
+where t.business_id = :business_id
+  and t.sale_id = :sale_id
+  and t.stock_transaction_id > :after
+order by t.stock_transaction_id
+limit :count;
+
 -- name: find_lot(business_id, lot_id)^
 -- One lot.
 select l.lot_id, l.lot_number, l.product_id, l.received_on, l.sequence, l.quantity_received,
