@@ -10,6 +10,8 @@ import typer
 
 from local_stack import StackError
 from salesync import connections, dead_letters, stack, topics
+from salesync.explain import explain, lot
+from salesync.margins import margins
 from salesync.publish import publish
 from salesync.sales import sales
 from salesync.sync import sync
@@ -30,6 +32,9 @@ app.add_typer(connections.app, name="connection")
 app.command()(publish)
 app.command()(sync)
 app.command()(sales)
+app.command()(explain)
+app.command()(lot)
+app.command()(margins)
 app.command()(verify)
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dlq")
