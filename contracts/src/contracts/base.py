@@ -47,7 +47,8 @@ UnitCost = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6)]
 """Home currency for one unit, to 6 places."""
 UnitPrice = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=7)]
 """Document currency for one unit; QuickBooks computes it back to 7 places."""
-Money = Annotated[Decimal, Field(max_digits=18, decimal_places=5)]
+Money = Annotated[Decimal, Field(max_digits=28, decimal_places=5)]
+"""Any sum that quantities and unit costs in range can make."""
 ExchangeRate = Annotated[Decimal, Field(gt=0, max_digits=24, decimal_places=12)]
 """Home units for one unit of the document's currency."""
 BusinessDate = Annotated[

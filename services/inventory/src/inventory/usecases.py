@@ -27,9 +27,10 @@ PRODUCTS = "inventory.products.v1"
 
 async def apply_commands(batch: Batch[Message]) -> None:
     """Apply commands to products, links, lots and sales."""
-    headers = await find_headers(batch.connection, [r.message for r in batch.messages])
+    named = [_named(received) for received in batch.messages]
+    headers = await find_headers(batch.connection, [r.message for r in named])
     stock = _StockTold()
-    for number, (part, deep) in enumerate(_parts(batch.messages, headers)):
+    for number, (part, deep) in enumerate(_parts(named, headers)):
         commands = [received.message for received in part]
         if number:
             headers = await find_headers(batch.connection, commands)
@@ -39,6 +40,18 @@ async def apply_commands(batch: Batch[Message]) -> None:
         stock.add(ledger)
         await save(batch.connection, ledger)
     stock.announce(batch)
+
+
+def _named(received: Received[Message]) -> Received[Message]:
+    """The command with the id of what it creates, the same one whenever it is delivered (SA11)."""
+    command = received.message
+    if isinstance(command, messages.ReceiveLot) and command.lot_id is None:
+        made: Message = command.model_copy(update={"lot_id": received.derived_id("lot")})
+    elif isinstance(command, messages.AdjustLot) and command.adjustment_id is None:
+        made = command.model_copy(update={"adjustment_id": received.derived_id("adjustment")})
+    else:
+        return received
+    return Received(received.record, made)
 
 
 def _parts(

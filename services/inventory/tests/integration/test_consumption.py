@@ -1,11 +1,14 @@
 """Commands on a real Postgres: what sales cost, what lots keep, what is told (SA2, SA5, SA6)."""
 
+import json
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from chassis.messages import Record
 from chassis.testing import Driver, Published
+from contracts.registry import read
 from inventory.verify import verify
 
 TOPIC = "inventory.commands.v1"
@@ -230,3 +233,63 @@ async def test_goods_that_come_back_to_a_voided_lot_stay_out_of_stock(inventory:
     assert voided == ["5"]
     assert await remaining(inventory) == {"a": 0, "b": 30, "c": 25}
     await assert_sound(inventory)
+
+
+async def test_a_lot_received_and_adjusted_in_one_batch_settles_all_it_can(
+    inventory: Driver,
+) -> None:
+    await inventory.apply(
+        TOPIC,
+        product(),
+        take("s1", 1, ("1", "desk", "5")),
+        take("s2", 1, ("1", "desk", "10")),
+        take("s3", 1, ("1", "desk", "7")),
+    )
+    await inventory.apply(
+        TOPIC,
+        lot("a", "5", "10.00", "2026-01-05"),
+        {
+            "type": "adjust-lot",
+            "business_id": "acme",
+            "lot_id": "a",
+            "quantity": "20",
+            "reason": "count-correction",
+        },
+    )
+    assert await remaining(inventory) == {"a": 3}
+    await assert_sound(inventory)
+
+
+async def test_commands_without_ids_may_be_delivered_twice(inventory: Driver) -> None:
+    await inventory.apply(TOPIC, *DESKS)
+    received = lot("x", "5", "10.00", "2026-01-05")
+    del received["lot_id"], received["lot_number"]
+    adjusted = {
+        "type": "adjust-lot",
+        "business_id": "acme",
+        "lot_id": "a",
+        "quantity": "-1",
+        "reason": "breakage",
+    }
+    headers = (("ce_id", b"sent-once"),)
+    for _ in range(2):
+        records = [
+            Record(r.topic, r.partition, r.offset, r.key, r.value, headers)
+            for r in inventory.records(TOPIC, received, adjusted)
+        ]
+        await inventory.consumer.apply(records)
+    published = await inventory.take_outbox()
+    assert [p.type for p in published] == ["lot-received", "lot-adjusted", "stock-changed"]
+    await assert_sound(inventory)
+
+
+async def test_a_cost_beyond_all_reason_is_told_and_read(inventory: Driver) -> None:
+    published = await inventory.apply(
+        TOPIC,
+        product(),
+        lot("a", "900000000", "900000000000", "2026-01-05"),
+        take("s1", 1, ("1", "desk", "900000000")),
+    )
+    costed = next(p for p in published if p.type == "sale-costed")
+    assert costed.body["cost"] == "810000000000000000000.00"
+    read("inventory.events.v1", json.dumps(costed.body).encode())

@@ -119,6 +119,7 @@ class _Wanted:
         self._supplied: dict[ProductKey, Decimal] = defaultdict(Decimal)
         self._given_back: dict[tuple[str, str, str], Decimal] = defaultdict(Decimal)
         self._lots_changed: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        self._lots_made: dict[tuple[str, str], str] = {}
         for command in commands:
             self._add(command)
 
@@ -141,6 +142,7 @@ class _Wanted:
         if isinstance(command, messages.ReceiveLot):
             if command.lot_id:
                 self.lots.add((business, command.lot_id))
+                self._lots_made[business, command.lot_id] = command.product_id
             if command.lot_number:
                 self.numbers.append((business, command.product_id, command.lot_number))
             self._supplied[business, command.product_id] += command.quantity
@@ -184,9 +186,9 @@ class _Wanted:
     def demand(self, ledger: Ledger, *, every: bool) -> dict[ProductKey, Decimal]:
         """How much of each product's open lots is needed; all of them where a lot is changed."""
         demand = dict(self._taken)
-        for business, lot_id in self._lots_changed:
-            if (lot := ledger.books_of(business).lots.get(lot_id)) is not None:
-                demand[business, lot.product_id] = EVERYTHING
+        for key in self._lots_changed:
+            if (product_id := self._product_of(ledger, key)) is not None:
+                demand[key[0], product_id] = EVERYTHING
         for key in self._supplied:
             demand.setdefault(key, ZERO)
         if every:
@@ -196,10 +198,10 @@ class _Wanted:
     def supply(self, ledger: Ledger) -> dict[ProductKey, Decimal]:
         """How much of each product may become available in this batch, at most."""
         supply = dict(self._supplied)
-        for (business, lot_id), quantity in self._lots_changed.items():
-            lot = ledger.books_of(business).lots.get(lot_id)
-            if lot is not None and quantity > 0:
-                product = (business, lot.product_id)
+        for key, quantity in self._lots_changed.items():
+            product_id = self._product_of(ledger, key)
+            if product_id is not None and quantity > 0:
+                product = (key[0], product_id)
                 supply[product] = supply.get(product, ZERO) + quantity
         for business, books in ledger.books.items():
             for sale in books.sales.values():
@@ -207,6 +209,11 @@ class _Wanted:
                     product = (business, line.product_id)
                     supply[product] = supply.get(product, ZERO) + abs(line.quantity)
         return supply
+
+    def _product_of(self, ledger: Ledger, key: tuple[str, str]) -> str | None:
+        """The product of a lot that is known, or that this batch records."""
+        lot = ledger.books_of(key[0]).lots.get(key[1])
+        return self._lots_made.get(key) if lot is None else lot.product_id
 
 
 async def _load_named_sales(
