@@ -252,3 +252,13 @@ async def test_the_hint_names_the_command_that_links(story: Story) -> None:
 
     assert f'"connection_id": "{CONNECTION}"' in summary["errors"][0]["hint"]
     assert '"item_external_id": "7"' in summary["errors"][0]["hint"]
+
+
+async def test_a_link_that_arrives_within_a_run_counts_no_sale_twice(story: Story) -> None:
+    await story.settle(await story.transactions(transaction("101", line(1, "7"), line(2, "8"))))
+    await story.settle(await story.products(product("desk", "7")))
+
+    await story.settle(await story.channels(published(1)))
+
+    summary = story.last("sync-completed")
+    assert (summary["received"], len(summary["errors"])) == (1, 1)

@@ -115,13 +115,27 @@ order by waiting.sale_date, waiting.created_at, length(waiting.order_id),
 limit :limit;
 
 -- name: list_sales_to_retry(business_id, channel_id, token, limit)
--- Waiting sales of a business or channel that this try has not reached, in the order of a sync.
-select business_id, sale_id, channel_id
-from waiting_versions
-where business_id = :business_id
-  and (:channel_id::text is null or channel_id = :channel_id)
-  and tried_by is distinct from :token::text
-order by sale_date, created_at, length(order_id), order_id collate "C", sale_id
+-- Waiting sales of a business or channel that this try has not reached, in the order of a sync. A
+-- run leaves out what it brought or tried itself, whoever tried it since; a link's try leaves out the
+-- channels that want none.
+select waiting.business_id, waiting.sale_id, waiting.channel_id
+from waiting_versions as waiting
+left join channels as channel using (business_id, channel_id)
+where waiting.business_id = :business_id
+  and (:channel_id::text is null or waiting.channel_id = :channel_id)
+  and waiting.tried_by is distinct from :token::text
+  and not exists (
+      select from sync_entries as entry
+      where entry.business_id = waiting.business_id
+        and entry.sync_id = :token
+        and entry.sale_id = waiting.sale_id
+  )
+  and (
+      :token not like 'heal:%'
+      or coalesce((channel.settings ->> 'heal_on_link')::boolean, true)
+  )
+order by waiting.sale_date, waiting.created_at, length(waiting.order_id),
+    waiting.order_id collate "C", waiting.sale_id
 limit :limit;
 
 -- name: list_waiting(business_ids, sale_ids)
