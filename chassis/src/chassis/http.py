@@ -23,6 +23,39 @@ PageCursor = Annotated[
 ]
 
 
+PROBLEM: dict[str, Any] = {
+    "description": "The request is wrong, or there is no such thing (RFC 9457)",
+    "content": {
+        "application/problem+json": {
+            "schema": {
+                "type": "object",
+                "required": ["type", "title", "status", "detail"],
+                "properties": {
+                    "type": {"type": "string"},
+                    "title": {"type": "string"},
+                    "status": {"type": "integer"},
+                    "detail": {"type": "string"},
+                    "errors": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["field", "message"],
+                            "properties": {
+                                "field": {"type": "string"},
+                                "message": {"type": "string"},
+                            },
+                        },
+                    },
+                },
+            }
+        }
+    },
+}
+"""How every error answer is declared."""
+NOT_WELL: dict[int | str, dict[str, Any]] = {503: {"description": "It is not well, and says why"}}
+BIGINT_MAX = 2**63 - 1
+
+
 def create_app(
     *,
     title: str,
@@ -34,18 +67,18 @@ def create_app(
 
     `ready` says what keeps the service from being ready, or None.
     """
-    app = FastAPI(title=title, docs_url="/docs", redoc_url=None)
+    app = FastAPI(title=title, docs_url="/docs", redoc_url=None, responses={"4XX": PROBLEM})
     app.add_exception_handler(HTTPException, _problem_of_http_error)
     app.add_exception_handler(RequestValidationError, _problem_of_validation)
 
-    @app.get("/health/live", tags=["operations"])
+    @app.get("/health/live", tags=["operations"], responses=NOT_WELL)
     async def live() -> JSONResponse:
         """Say whether the process does its work; it should be restarted if not."""
         if health.stalled:
             return JSONResponse({"status": "stalled", "detail": health.stalled}, 503)
         return JSONResponse({"status": "alive"})
 
-    @app.get("/health/ready", tags=["operations"])
+    @app.get("/health/ready", tags=["operations"], responses=NOT_WELL)
     async def is_ready() -> JSONResponse:
         """Say whether the service can serve: database, schema and Kafka assignment."""
         problems = dict(health.problems)
@@ -119,12 +152,19 @@ def decode_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:
         not isinstance(position, list)
         or len(position) != len(kinds)
         or not all(
-            type(v) is kind and "\x00" not in str(v)
-            for v, kind in zip(position, kinds, strict=True)
+            type(v) is kind and _is_storable(v) for v, kind in zip(position, kinds, strict=True)
         )
     ):
         raise _wrong_cursor()
     return tuple(position)
+
+
+def _is_storable(value: object) -> bool:
+    """Whether Postgres can hold a value: text of real characters without NUL, or a bigint."""
+    if isinstance(value, int):
+        return abs(value) <= BIGINT_MAX
+    text = str(value)
+    return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _wrong_cursor() -> HTTPException:
