@@ -16,11 +16,11 @@ ARGS ?=
 PYTHON ?=
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
 
-.PHONY: help setup demo test check ci up down bench lock format clean
+.PHONY: help setup demo test check ci up down bench bench-connector lock format clean
 
 help: ## list these targets
 	@echo "make demo and make test are all you need on a fresh machine. All targets:"
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 setup: $(STAMP) ## make .venv with everything, the salesync command and Kafka's jars included
 
@@ -63,6 +63,9 @@ down: setup ## stop what `make up` started
 
 bench: setup ## measure sales per second beside the floor of the same rows by COPY
 	@$(PY) tests/performance/bench.py $(ARGS)
+
+bench-connector: setup ## measure a first sync of 10,000 invoices and an idle one
+	@$(PY) services/channel-connector/tests/performance/bench.py $(ARGS)
 
 lock: setup ## compile requirements.lock and kafka-jars.lock anew
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv

@@ -38,11 +38,15 @@ class InvalidGrantError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """What to read: everything since the initial date, or what changed since the cursor."""
+    """What to read: everything since the initial date, or what changed since the cursor.
+
+    Of kinds in `never_read`, everything since the initial date in any case.
+    """
 
     kinds: tuple[Kind, ...]
     initial_date: date
     changed_since: datetime | None
+    never_read: tuple[Kind, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,12 @@ def request_for(channel: Channel) -> ReadRequest:
         for kind in KINDS
         if kind != "refund-receipt" or channel.settings.get("refund_receipts", True)
     )
-    return ReadRequest(kinds, channel.initial_sync_date, channel.cursor_at)
+    never_read = (
+        tuple(kind for kind in kinds if kind not in channel.kinds_read)
+        if channel.cursor_at is not None and channel.kinds_read is not None
+        else ()
+    )
+    return ReadRequest(kinds, channel.initial_sync_date, channel.cursor_at, never_read)
 
 
 async def read_everything(
@@ -48,7 +53,8 @@ async def read_everything(
         LeaseLostError: another process has the run.
     """
     source_time = run.source_time
-    async with aclosing(system.read(request_for(channel), run.position)) as pages:  # type: ignore[type-var]
+    request = request_for(channel)
+    async with aclosing(system.read(request, run.position)) as pages:  # type: ignore[type-var]
         async for page in pages:
             source_time = source_time or page.source_time
             await _keep_page(pool, run, channel, system, page)
@@ -58,14 +64,19 @@ async def read_everything(
 
 
 async def _keep_page(
-    pool: asyncpg.Pool, run: Run, channel: Channel, system: AccountingSystem, page: Page
+    pool: asyncpg.Pool,
+    run: Run,
+    channel: Channel,
+    system: AccountingSystem,
+    page: Page,
 ) -> None:
     reported = [*page.deleted, *await _missing(pool, run, system, page)]
     changed = await _confirm(pool, run, system, reported)
     key = (channel.business_id, channel.connection_id or "")
+    kinds = request_for(channel).kinds
     calls = run.http_calls + system.http_calls
     async with pool.acquire() as session, session.transaction():
-        await store.save_position(session, run, page, calls)
+        await store.save_position(session, run, page, kinds, calls)
         await store.save_items(session, key, page.items)
         await store.save_documents(session, run, [*page.documents, *changed], datetime.now(UTC))
 

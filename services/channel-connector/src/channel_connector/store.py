@@ -208,7 +208,9 @@ async def release_lease(pool: asyncpg.Pool, run: Run) -> None:
     await queries.release_lease(pool, sync_id=run.sync_id, fencing_token=run.fencing_token)
 
 
-async def save_position(session: Session, run: Run, page: Page, http_calls: int) -> None:
+async def save_position(
+    session: Session, run: Run, page: Page, kinds: Collection[str], http_calls: int
+) -> None:
     """Note where reading goes on.
 
     Raises:
@@ -220,6 +222,7 @@ async def save_position(session: Session, run: Run, page: Page, http_calls: int)
             sync_id=run.sync_id,
             fencing_token=run.fencing_token,
             position=page.position,
+            kinds=list(kinds),
             source_time=page.source_time,
             http_calls=http_calls,
             received=len(page.documents) + len(page.deleted),
@@ -521,7 +524,9 @@ async def complete_run(
     Raises:
         LeaseLostError: the run is another's.
     """
-    await queries.move_cursor(session, channel_id=run.channel_id, cursor_at=cursor_at)
+    await queries.move_cursor(
+        session, channel_id=run.channel_id, sync_id=run.sync_id, cursor_at=cursor_at
+    )
     _guard(
         await queries.complete_run(
             session,

@@ -45,6 +45,8 @@ class Channel:
     settings: dict[str, Any]
     changed_at: datetime
     cursor_at: datetime | None = None
+    kinds_read: tuple[str, ...] | None = None
+    """The kinds that the cursor holds for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ returning c.business_id, c.connection_id, c.provider, c.realm_id, c.status, c.ch
 -- name: lock_channels(channel_ids, business_ids, connection_ids)
 -- Channels that commands name, and those that stand on connections that commands name.
 select channel_id, business_id, channel_type, status, connection_id, initial_sync_date, settings,
-       cursor_at, changed_at
+       cursor_at, kinds_read, changed_at
 from channels
 where channel_id = any(:channel_ids::text[])
    or (business_id, connection_id) in (
@@ -214,14 +214,14 @@ set status = excluded.status, settings = excluded.settings, changed_at = exclude
 -- name: find_channel(channel_id)^
 -- One channel.
 select channel_id, business_id, channel_type, status, connection_id, initial_sync_date, settings,
-       cursor_at, changed_at
+       cursor_at, kinds_read, changed_at
 from channels
 where channel_id = :channel_id;
 
 -- name: list_channels(business_id, after, count)
 -- A page of the channels of a business.
 select channel_id, business_id, channel_type, status, connection_id, initial_sync_date, settings,
-       cursor_at, changed_at
+       cursor_at, kinds_read, changed_at
 from channels
 where business_id = :business_id and channel_id > :after
 order by channel_id
@@ -273,10 +273,13 @@ update sync_runs
 set holder = null, lease_expires_at = null
 where sync_id = :sync_id and fencing_token = :fencing_token and status = 'running';
 
--- name: save_position(sync_id, fencing_token, position, source_time, http_calls, received)$
+-- name: save_position(sync_id, fencing_token, position, kinds, source_time, http_calls, received)$
 -- Where reading goes on, with the page in the same transaction; nothing if the run was taken over.
 update sync_runs
 set position = :position, source_time = coalesce(source_time, :source_time),
+    -- Settings may change while a run is taken over: what was read from its first page on counts.
+    kinds = case when kinds is null then :kinds::text[]
+                 else array(select unnest(kinds) intersect select unnest(:kinds::text[])) end,
     http_calls = :http_calls, received = received + :received
 where sync_id = :sync_id and fencing_token = :fencing_token and status = 'running'
 returning 1;
@@ -532,11 +535,12 @@ set status = 'completed', phase = 'ended', ended_at = :now, http_calls = :http_c
 where sync_id = :sync_id and fencing_token = :fencing_token and status = 'running'
 returning 1;
 
--- name: move_cursor(channel_id, cursor_at)!
--- Never backwards.
-update channels
-set cursor_at = greatest(cursor_at, :cursor_at)
-where channel_id = :channel_id;
+-- name: move_cursor(channel_id, sync_id, cursor_at)!
+-- Never backwards; with the kinds that it holds for, unless the run read nothing from the source.
+update channels as c
+set cursor_at = greatest(c.cursor_at, :cursor_at), kinds_read = coalesce(r.kinds, c.kinds_read)
+from sync_runs as r
+where c.channel_id = :channel_id and r.sync_id = :sync_id;
 
 -- name: fail_run(sync_id, fencing_token, reason, detail, http_calls, now)$
 -- The end of a run that could not go on; the cursor stays.

@@ -37,6 +37,16 @@ def cdc_blocks(body: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield from wire.members(answer.get("QueryResponse"))
 
 
+def is_bare(row: dict[str, Any]) -> bool:
+    """Whether an invoice came with a subtotal only, which queries sometimes give by mistake.
+
+    Invoices of statement charges have no other lines. Source: fact sheet section 1.
+    """
+    types = {line.get("DetailType") for line in wire.members(row.get("Line"))}
+    linked = {link.get("TxnType") for link in wire.members(row.get("LinkedTxn"))}
+    return types == {"SubTotalLineDetail"} and "StatementCharge" not in linked
+
+
 def is_tombstone(row: dict[str, Any]) -> bool:
     """Whether an object only says that it was deleted. Voided ones have no status."""
     return row.get("status") == "Deleted"

@@ -43,6 +43,8 @@ def _normalise(
     document: Document, row: dict[str, Any], home_currency: str | None
 ) -> NormalisedDocument | Failure:
     number = wire.text(row.get("DocNumber"))
+    if wire.CUT_MARK in document.payload:
+        return Failure("document-invalid", "The document is nested too deeply.", _REPAIR, number)
     if document.transaction_date is None:
         return Failure("document-invalid", "The document has no valid date.", _REPAIR, number)
     currency = currency_of(row, home_currency)

@@ -12,7 +12,7 @@ Source: fact sheet sections 1 to 4 and 11.
 """
 
 from collections.abc import AsyncIterator, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -28,6 +28,7 @@ from channel_connector.clients.quickbooks.documents import (
     cdc_blocks,
     document_of,
     id_of,
+    is_bare,
     is_tombstone,
     item_of,
     rows_of,
@@ -139,7 +140,7 @@ class QuickBooksCompany:
         """
         try:
             async for page in self._read(request, position):
-                yield page
+                yield await self._completed(page)
         except QuickBooksError as error:
             raise SourceError("upstream-error", f"{error}.") from None
 
@@ -156,6 +157,32 @@ class QuickBooksCompany:
         if position["stage"] == "deletions" and request.changed_since is not None:
             async for page in self._read_deletions(request.changed_since, position):
                 yield page
+                position = page.position
+        if request.never_read and request.changed_since is not None:
+            async for page in self._read_from_the_beginning(request, position):
+                yield page
+
+    async def _read_from_the_beginning(
+        self, request: ReadRequest, position: Position
+    ) -> AsyncIterator[Page]:
+        """Kinds that the channel takes now and did not take before, since the initial date."""
+        if position["stage"] != "beginning":
+            position = {"stage": "beginning", "kinds": list(request.never_read), "low": None}
+        first = replace(request, kinds=request.never_read, changed_since=None)
+        async for page in self._read_rows(first, position):
+            ended = page.position["stage"] == "deletions"
+            left = [] if ended else page.position["kinds"]
+            yield replace(page, position={**page.position, "stage": "beginning", "kinds": left})
+
+    async def _completed(self, page: Page) -> Page:
+        """The page with invoices that came without their lines read again, one by one."""
+        documents = [
+            (await self.find(document.key) or document)
+            if document.key.kind == "invoice" and _may_be_bare(document)
+            else document
+            for document in page.documents
+        ]
+        return replace(page, documents=documents)
 
     async def _captured(self, request: ReadRequest, since: datetime) -> Page:
         """All changes and deletions by one request, if the answer can be trusted to be whole."""
@@ -186,7 +213,7 @@ class QuickBooksCompany:
         """Every entity in turn, by queries."""
         kinds: list[str] = list(position["kinds"])
         until = wire.instant(position.get("until"))
-        low = wire.instant(position["low"])
+        low = wire.instant(position.get("low"))
         first_low = _floor(request.changed_since) if request.changed_since else None
         while kinds:
             scan = _scan_of(kinds[0], request, until)
@@ -409,6 +436,13 @@ def _page_of_changes(answer: Answer, kinds: Sequence[Kind], position: Position) 
                 else:
                     documents.append(document_of(kind, row))
     return Page(position, answer.time, documents, deleted, items)
+
+
+def _may_be_bare(document: Document) -> bool:
+    """Whether an invoice came without its lines; most are told by a look at the bytes."""
+    if b"SalesItemLineDetail" in document.payload or b"SubTotal" not in document.payload:
+        return False
+    return is_bare(wire.decode_object(document.payload))
 
 
 def _floor(value: datetime) -> datetime:

@@ -15,18 +15,47 @@ _MARKED = re.compile(f'"{_MARK}([^"]+)"')
 _BASIC_OFFSET = re.compile(r"([+-]\d{2})(\d{2})$")
 _FRACTION = re.compile(r"\.(\d{1,9})")
 _MICROSECOND_DIGITS = 6
+DEPTH_MAX = 100
+"""Deeper nesting is cut out of an answer, so that one document does not spoil a page."""
+CUT_MARK = b"(cut out: nested too deeply)"
+"""Stands in a stored payload where something was cut out."""
+_TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', re.DOTALL)
 
 
 def decode(text: str | bytes) -> Any:  # noqa: ANN401  (any JSON value)
-    """A JSON text with its fractions as Decimal.
+    """A JSON text with its fractions as Decimal; raw control characters in texts are let through.
+
+    What is nested too deeply is `CUT_MARK` in the result.
 
     Raises:
-        ValueError: it is no JSON, or nested too deeply.
+        ValueError: it is no JSON.
     """
     try:
-        return json.loads(text, parse_float=Decimal, parse_constant=_refuse)
+        return _loads(text)
     except RecursionError:
-        raise ValueError("nested too deeply") from None
+        return _loads(_cut_depths(text.encode() if isinstance(text, str) else text))
+
+
+def _loads(text: str | bytes) -> Any:  # noqa: ANN401  (any JSON value)
+    return json.loads(text, parse_float=Decimal, parse_constant=_refuse, strict=False)
+
+
+def _cut_depths(text: bytes) -> bytes:
+    """The text with `CUT_MARK` in place of every array and object below the greatest depth."""
+    kept: list[bytes] = []
+    depth = kept_until = 0
+    for token in _TOKENS.finditer(text):
+        if token[0] in b"[{":
+            depth += 1
+            if depth == DEPTH_MAX + 1:
+                kept += [text[kept_until : token.start()], b'"' + CUT_MARK + b'"']
+        elif token[0] in b"]}":
+            depth -= 1
+            if depth == DEPTH_MAX:
+                kept_until = token.end()
+    if depth > DEPTH_MAX:
+        raise ValueError("nested too deeply, and broken off")
+    return b"".join([*kept, text[kept_until:]])
 
 
 def decode_object(text: str | bytes) -> dict[str, Any]:
