@@ -47,7 +47,11 @@ def test_a_good_line_gets_topic_and_key_from_the_contracts_and_keeps_its_bytes()
         (b'{"type": "sync-request"}', "type", "Did you mean `sync-requested`?"),
         (b'{"type": 5}', "type", "`type` is 5, which is unknown. It is one of"),
         (b'{"type": [1]}', "type", "`type` is [1], which is unknown."),
-        (b'{"type": "sale-recorded"}', "type", "which services publish. Send a command instead."),
+        (
+            b'{"type": "command-rejected"}',
+            "type",
+            "which each service sends on a topic of its own. Send a command instead.",
+        ),
         (_line(quantity=0), "quantity", "`quantity`: Input should be greater than 0 (got 0)."),
         (_line(quantity="ten"), "quantity", "See contracts/schemas/inventory.commands.v1/receive"),
         (_line(quantity=float("nan")), None, "NaN is not JSON"),

@@ -3,6 +3,7 @@
 import json
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from contracts.registry import (
     WrongValueError,
     command_topics,
     read,
+    record_key,
+    topics_by_type,
 )
 
 TOPIC = "inventory.commands.v1"
@@ -276,6 +279,28 @@ def test_every_command_type_has_one_topic_to_publish_it_to() -> None:
     assert topics["receive-lot"] == "inventory.commands.v1"
     assert "sale-recorded" not in topics
 
+
+def test_a_message_goes_to_its_topic_under_its_key() -> None:
+    topics = topics_by_type()
+    assert topics["transaction-captured"] == "channels.transactions.v1"
+    assert "command-rejected" not in topics
+    product = read("inventory.products.v1", example("inventory.products.v1/product-changed"))
+    assert record_key("inventory.products.v1", product).startswith("acme/")
+    captured = read(
+        "channels.transactions.v1", example("channels.transactions.v1/transaction-captured")
+    )
+    assert record_key("channels.transactions.v1", captured) == captured.channel_id  # type: ignore[attr-defined]
+    connection = read("channels.events.v1", example("channels.events.v1/connection-changed"))
+    assert record_key("channels.events.v1", connection) == connection.connection_id  # type: ignore[attr-defined]
+
+
+def example(name: str) -> bytes:
+    """The committed example of a type."""
+    found = json.loads((EXAMPLES / f"{name}.json").read_text("utf-8"))
+    return json.dumps(found[0] if isinstance(found, list) else found).encode()
+
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "contracts" / "examples"
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.just("\x00"),

@@ -18,12 +18,12 @@ from uuid import UUID, uuid4, uuid5
 import typer
 
 from contracts.registry import (
-    TOPIC_MESSAGES,
     UnreadableError,
     WrongValueError,
     command_topics,
-    message_type,
     read,
+    record_key,
+    topics_by_type,
 )
 from local_stack import StackError
 from salesync.addresses import DEFAULT_FOLDER, DataFolder, address
@@ -160,7 +160,7 @@ def _lines(file: str) -> list[bytes]:
 def _check_line(number: int, body: bytes) -> Checked | Fault:
     try:
         kind = json.loads(body)["type"]
-        topic = command_topics()[kind]
+        topic = topics_by_type()[kind]
     except (ValueError, RecursionError) as error:
         return Fault(
             number,
@@ -177,7 +177,7 @@ def _check_line(number: int, body: bytes) -> Checked | Fault:
         return Fault(number, field, _sentence(error), _advice(kind))
     except WrongValueError as error:
         return Fault(number, error.field, _sentence(error), "Correct the value.")
-    return Checked(topic, getattr(message, "business_id"), kind, body)  # noqa: B009  (all have it)
+    return Checked(topic, record_key(topic, message), kind, body)
 
 
 def _unknown_type(number: int, body: bytes) -> Fault:
@@ -189,12 +189,14 @@ def _unknown_type(number: int, body: bytes) -> Fault:
     if "type" not in parsed:
         return Fault(number, "type", "`type` is missing.", f"It is one of {', '.join(known)}.")
     shown = json.dumps(kind)[:80]
-    events = {message_type(m) for models in TOPIC_MESSAGES.values() for m in models} - {*known}
-    if isinstance(kind, str) and kind in events:
+    if kind == "command-rejected":
         return Fault(
-            number, "type", f"`type` is {shown}, which services publish.", "Send a command instead."
+            number,
+            "type",
+            f"`type` is {shown}, which each service sends on a topic of its own.",
+            "Send a command instead.",
         )
-    near = get_close_matches(str(kind), known, 1)
+    near = get_close_matches(str(kind), sorted(topics_by_type()), 1)
     advice = f"Did you mean `{near[0]}`?" if near else f"It is one of {', '.join(known)}."
     return Fault(number, "type", f"`type` is {shown}, which is unknown.", advice)
 
@@ -204,7 +206,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _advice(kind: str) -> str:
-    return f"See contracts/schemas/{command_topics()[kind]}/{kind}.json for its fields."
+    return f"See contracts/schemas/{topics_by_type()[kind]}/{kind}.json for its fields."
 
 
 def _complain(faults: Sequence[Fault], *, as_json: bool) -> None:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NoReturn, get_args
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from contracts import channels, inventory, sales
+from contracts import channels, inventory, sales, topics
 from contracts.base import ID_LENGTH_MAX, TEXT_LENGTH_MAX, Message
 from contracts.rejections import CommandRejected
 
@@ -93,6 +93,27 @@ def command_topics() -> dict[str, str]:
         if ".commands." in topic
         for model in models
     }
+
+
+def topics_by_type() -> dict[str, str]:
+    """The topic of each message type; a type that several topics carry (an answer) is left out."""
+    found: dict[str, list[str]] = {}
+    for topic, models in TOPIC_MESSAGES.items():
+        for model in models:
+            found.setdefault(message_type(model), []).append(topic)
+    return {kind: topics[0] for kind, topics in found.items() if len(topics) == 1}
+
+
+def record_key(topic: str, message: Message) -> str:
+    """The key that a message goes under, as its topic's file names it.
+
+    A message about a connection alone has no channel; it goes under the connection.
+    """
+    (fields,) = (t.key.split("/") for t in topics.load() if t.name == topic)
+    return "/".join(
+        str(getattr(message, field, None) or getattr(message, "connection_id", ""))
+        for field in fields
+    )
 
 
 def _adapter(models: tuple[type[Message], ...]) -> TypeAdapter[Message]:
