@@ -167,7 +167,7 @@ def _add_reads(routes: APIRouter, pool: asyncpg.Pool) -> None:
 
     @routes.get("/verify")
     async def verify(
-        business_id: Annotated[str | None, Query(max_length=200)] = None,
+        business_id: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None,
     ) -> dict[str, Any]:
         """The connector's invariants, checked on one snapshot."""
         return await verification.verify(pool, business_id)
