@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import asyncpg
 import structlog
@@ -122,7 +121,6 @@ class ConsentError(Exception):
 def router(consents: Consents) -> APIRouter:
     """`/connect` and `/callback`."""
     routes = APIRouter()
-    callback = urlsplit(consents.redirect_uri)
 
     @routes.get("/connect", status_code=SEE_OTHER)
     async def connect(
@@ -138,7 +136,7 @@ def router(consents: Consents) -> APIRouter:
             max_age=LIVES_SECONDS,
             httponly=True,
             samesite="lax",
-            secure=callback.scheme == "https",
+            secure=consents.redirect_uri.startswith("https:"),
         )
         return answer
 

@@ -8,7 +8,6 @@ Source: Intuit's OAuth 2.0 page and FAQ, fact sheet section 9.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import urlencode
 
 import httpx
 import structlog
@@ -68,7 +67,7 @@ class IntuitTokens:
             "redirect_uri": self._at.redirect,
             "state": state,
         }
-        return f"{self._at.authorize}?{urlencode(question)}"
+        return str(httpx.URL(self._at.authorize).copy_merge_params(question))
 
     def read_callback(self, parameters: Mapping[str, str]) -> Callback:
         """What the consent page sent back."""
