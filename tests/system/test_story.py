@@ -15,7 +15,14 @@ CONSOLE_CONSUMER = "org.apache.kafka.tools.consumer.ConsoleConsumer"
 async def test_three_syncs_tell_the_truth_about_a_workshop(
     client: Client, addresses: Mapping[str, str]
 ) -> None:
-    story = Story(client)
+    realm, token = "9130000000000077", "token-of-the-story"
+    await client.send(
+        "QUICKBOOKS_SANDBOX",
+        "POST",
+        "/control/companies",
+        {"realm": realm, "name": "Story Workshop", "stocked": True, "refresh_token": token},
+    )
+    story = Story(client, realm, token)
     await story.set_up()
     await story.stock()
     await story.write_books()

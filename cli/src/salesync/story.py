@@ -39,11 +39,18 @@ LAMP_LOT = ("brass-lamp", "BL-1", "10", "22.75", "2026-02-20")
 
 @dataclass
 class Story:
-    """What happened so far; `connection_id` names the QuickBooks connection."""
+    """What happened so far, with the company `realm` of the sandbox."""
 
     client: Client
+    realm: str = REALM
+    refresh_token: str = REFRESH_TOKEN
     connection_id: str = ""
     numbers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def _books(self) -> str:
+        """Where the sandbox lets the company's books be changed."""
+        return f"/control/companies/{self.realm}"
 
     async def set_up(self) -> Event:
         """Enable tracking, add the connection and the channel; returns the accounting channel."""
@@ -58,7 +65,7 @@ class Story:
             "CHANNEL_CONNECTOR",
             "POST",
             f"/businesses/{BUSINESS}/connections",
-            {"realm_id": REALM, "refresh_token": REFRESH_TOKEN},
+            {"realm_id": self.realm, "refresh_token": self.refresh_token},
         )
         self.connection_id = added["connection_id"]
         await self.client.publish(
@@ -179,7 +186,7 @@ class Story:
         document = await self.client.send(
             "QUICKBOOKS_SANDBOX",
             "POST",
-            f"{BOOKS}/{collection}",
+            f"{self._books}/{collection}",
             {"customer": customer, "txn_date": day, "lines": list(lines), **more},
         )
         return str(document["DocNumber"])
@@ -188,12 +195,19 @@ class Story:
         """In QuickBooks: fewer desks, one receipt voided, one invoice deleted."""
         send = self.client.send
         await send(
-            "QUICKBOOKS_SANDBOX", "PATCH", f"{BOOKS}/invoices/{self.numbers['desks']}", {"qty": 40}
+            "QUICKBOOKS_SANDBOX",
+            "PATCH",
+            f"{self._books}/invoices/{self.numbers['desks']}",
+            {"qty": 40},
         )
         await send(
-            "QUICKBOOKS_SANDBOX", "POST", f"{BOOKS}/sales-receipts/{self.numbers['cafe']}/void"
+            "QUICKBOOKS_SANDBOX",
+            "POST",
+            f"{self._books}/sales-receipts/{self.numbers['cafe']}/void",
         )
-        await send("QUICKBOOKS_SANDBOX", "DELETE", f"{BOOKS}/invoices/{self.numbers['dining']}")
+        await send(
+            "QUICKBOOKS_SANDBOX", "DELETE", f"{self._books}/invoices/{self.numbers['dining']}"
+        )
 
     async def link_lamp(self) -> None:
         """Make the link that was missing, and receive lamps."""
