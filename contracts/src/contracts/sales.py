@@ -17,7 +17,7 @@ from contracts.base import (
     UnitPrice,
 )
 from contracts.channels import TransactionError
-from contracts.inventory import Allocation, Shortage
+from contracts.inventory import Allocation, ReturnedGoods, Shortage
 
 MANUAL_LINES_MAX = 1_000
 
@@ -67,7 +67,9 @@ class RetryFailedSales(Message):
 class SaleLine(Part):
     """A line of a sale, tracked (it has a product) or kept with the reason why it is not.
 
-    Revenue, cost and margin are home currency; unit price and amount are the document's.
+    Revenue, cost and margin are home currency; unit price, amount and discount are the document's.
+    Where goods or money go back (credit memos, refund receipts, negative lines), quantity, revenue
+    and cost are negative, and `returned` says where each part of the goods went.
     """
 
     line_id: Id
@@ -85,6 +87,7 @@ class SaleLine(Part):
     margin: Money
     allocations: list[Allocation] = []
     shortage: Shortage | None = None
+    returned: list[ReturnedGoods] = []
     skipped_reason: Id | None = None
     flags: list[Id] = []
 
@@ -92,7 +95,8 @@ class SaleLine(Part):
 class Sale(Message):
     """A whole sale with its margin: what all sale events carry.
 
-    `margin_percent` is null where revenue is 0.
+    `margin_percent` is null where revenue is 0. Credit memos and refund receipts are sales of
+    negative revenue and cost; their `margin_percent` is the share of margin in what they gave back.
     """
 
     business_id: Id

@@ -17,18 +17,30 @@ from pydantic import TypeAdapter
 
 from chassis.outbox import Connection
 from contracts.channels import ChannelChanged
-from contracts.inventory import Allocation, ProductChanged, Shortage
+from contracts.inventory import Allocation, ProductChanged, ReturnedGoods, Shortage
 from sales_processor.domain.matching import ItemKey, LinkedProduct, MissingItem
 from sales_processor.domain.money import ZERO
-from sales_processor.domain.sale import Content, Costed, CostedLine, Line, Sale, SaleKey, State
+from sales_processor.domain.sale import (
+    LINE_FLAGS,
+    Content,
+    Costed,
+    CostedLine,
+    Line,
+    Sale,
+    SaleKey,
+    State,
+)
 
 queries: Any = aiosql.from_path(Path(__file__).parent / "sql" / "queries.sql", "asyncpg")
 
 ProductKey = tuple[str, str]
 """Business and product."""
+ChannelKey = tuple[str, str]
+"""Business and channel."""
 
 _CONTENT = TypeAdapter(Content)
 _ALLOCATIONS = TypeAdapter(tuple[Allocation, ...])
+_RETURNED = TypeAdapter(tuple[ReturnedGoods, ...])
 
 _SALE_COLUMNS = (
     *("business_id", "sale_id", "channel_id", "source", "kind", "external_id", "seen_version"),
@@ -40,7 +52,7 @@ _SALE_COLUMNS = (
 _LINE_COLUMNS = (
     *("business_id", "sale_id", "line_number", "item_external_id", "product_id", "product_name"),
     *("description", "quantity", "unit_price", "amount", "discount", "revenue", "cost"),
-    *("allocations", "shortage", "skipped_reason", "flags"),
+    *("allocations", "shortage", "skipped_reason", "flags", "returned"),
 )
 
 
@@ -108,6 +120,19 @@ async def save_channels(connection: Connection, changed: Sequence[ChannelChanged
         settings=[c.settings.model_dump(mode="json") for c in newest.values()],
         instants=[c.changed_at for c in newest.values()],
     )
+
+
+async def find_returns(
+    connection: Connection, channels: Iterable[ChannelKey]
+) -> dict[ChannelKey, str]:
+    """Where returned goods go, by the settings of these channels; unknown ones are left out."""
+    wanted = named(channels, "business_ids", "channel_ids")
+    if not wanted["business_ids"]:
+        return {}
+    return {
+        (row["business_id"], row["channel_id"]): row["returns"]
+        for row in await rows(queries.find_returns(connection, **wanted))
+    }
 
 
 async def save_products(
@@ -258,11 +283,12 @@ def costed_line(row: Any) -> CostedLine:  # noqa: ANN401  (a database row)
         row["discount"],
         row["revenue"],
         row["skipped_reason"],
-        tuple(flag for flag in flags if flag == "no-quantity"),
+        tuple(flag for flag in flags if flag in LINE_FLAGS),
     )
     allocations = tuple(Allocation(**allocation) for allocation in row["allocations"] or ())
     shortage = None if row["shortage"] is None else Shortage(**row["shortage"])
-    return CostedLine(line, row["cost"], allocations, shortage, flags)
+    returned = tuple(ReturnedGoods(**goods) for goods in row["returned"] or ())
+    return CostedLine(line, row["cost"], allocations, shortage, flags, returned)
 
 
 def revision_lines(text: str) -> list[CostedLine]:
@@ -270,7 +296,8 @@ def revision_lines(text: str) -> list[CostedLine]:
     stored = json.loads(text, parse_float=Decimal)
     return [
         costed_line(
-            line
+            {"returned": None}
+            | line
             | {
                 name: None if line[name] is None else Decimal(line[name])
                 for name in ("quantity", "unit_price", "amount", "discount", "revenue", "cost")
@@ -429,6 +456,7 @@ async def replace_lines(
                 None if item.shortage is None else item.shortage.model_dump(mode="json"),
                 line.skipped_reason,
                 item.flags or None,
+                _RETURNED.dump_json(item.returned, exclude_none=True) if item.returned else None,
             )
             for s, d, _ in costed
             for item in d.lines

@@ -157,7 +157,16 @@ class Shelf:
             "quantity": line["quantity"],
             "unit_cost": unit_cost,
         }
-        return {**line, "cost": str(cost), "allocations": [allocation]}
+        answer = {**line, "cost": str(cost), "allocations": [allocation]}
+        if Decimal(line["quantity"]) < 0:
+            answer["returned"] = [
+                {
+                    "lot_id": allocation["lot_id"],
+                    "quantity": str(-Decimal(line["quantity"])),
+                    "unit_cost": unit_cost,
+                }
+            ]
+        return answer
 
 
 class Story:

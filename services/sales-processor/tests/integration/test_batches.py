@@ -26,6 +26,7 @@ lines = st.lists(
             line(1, LINKED, "2", "20.00"),
             line(2, LINKED, "5", "30.00"),
             line(3, LINKED, None, "7.00"),
+            line(7, LINKED, "-1", "-9.00"),
             line(4, UNLINKED),
             line(5, UNLINKED, kind="service"),
             line(6, None, skip="shipping"),
@@ -42,6 +43,7 @@ def documents(draw: st.DrawFn) -> Body:
     return transaction(
         draw(st.sampled_from(["101", "102", "103"])),
         *draw(lines),
+        kind=draw(st.sampled_from(["invoice", "invoice", "credit-memo"])),
         version=draw(st.integers(0, 4)),
         status=draw(st.sampled_from(["active", "active", "active", "voided", "deleted"])),
         transaction_date=draw(st.sampled_from(["2026-03-01", "2026-03-02"])),

@@ -1,4 +1,4 @@
-"""Sales that must wait, and what ends their waiting: rules SA4, SA7, SA8 (until returns), SY9."""
+"""Sales that must wait, and what ends their waiting: rules SA4, SA7, SY9."""
 
 import pytest
 
@@ -22,9 +22,14 @@ NO_HEALING = {"heal_on_link": False}
 @pytest.mark.parametrize(
     ("document", "code"),
     [
-        (transaction("101", line(1, "7"), kind="credit-memo"), "kind-not-supported"),
-        (transaction("101", line(1, "7"), kind="refund-receipt"), "kind-not-supported"),
-        (transaction("101", line(1, "7", "-1", "-100.00")), "kind-not-supported"),
+        (transaction("101", line(1, "7"), kind="credit-memo"), None),
+        (transaction("101", line(1, "7"), kind="refund-receipt"), None),
+        (transaction("101", line(1, "7", "-1", "-100.00")), None),
+        (transaction("101", line(1, "8"), kind="credit-memo"), "item-not-linked"),
+        (
+            transaction("101", line(1, "7"), kind="credit-memo", currency="EUR"),
+            "exchange-rate-missing",
+        ),
         (transaction("101", line(1, "7"), currency="EUR"), "exchange-rate-missing"),
         (transaction("101", line(1, "7"), line(1, "7")), "document-invalid"),
         (transaction("101", line(1, "7", "1", "9999999999999.00")), None),

@@ -95,3 +95,25 @@ def test_a_void_takes_nothing() -> None:
     costed = cost(void, _answer())
 
     assert (costed.cost, costed.status, costed.flags) == (ZERO, "voided", ())
+
+
+def test_a_return_says_where_its_goods_went() -> None:
+    content = _content()
+    given = content.lines[0]._replace(quantity=Decimal(-2), revenue=Decimal(-50))
+    gone = {"source_sale_id": "s", "lot_id": "lot", "quantity": Decimal(2), "unit_cost": Decimal(3)}
+
+    costed = cost(
+        content._replace(lines=(given,)), _answer(_line("1", "desk", "-2", "-6", returned=[gone]))
+    )
+
+    assert costed.cost == -6
+    assert [goods.quantity for goods in costed.lines[0].returned] == [2]
+
+
+def test_goods_that_stay_out_are_not_asked_for() -> None:
+    content = _content()
+    given = content.lines[0]._replace(quantity=Decimal(-2), flags=("no-restock",))
+
+    costed = cost(content._replace(lines=(given,)), None)
+
+    assert (costed.cost, costed.flags) == (ZERO, ("no-restock",))

@@ -123,3 +123,68 @@ def test_a_document_of_too_many_lines_waits() -> None:
 
     assert fault.code == "document-invalid"
     assert "2,001" in fault.message
+
+
+@pytest.mark.parametrize("kind", ["credit-memo", "refund-receipt"])
+def test_the_kind_carries_the_sign(kind: str) -> None:
+    content = _content(
+        line(1, "7", "2", "100.05", discount="10.00"),
+        line(2, "7", None, "20.00"),
+        line(3, "8", "1", "40.00"),
+        line(4, "7", "-1", "-5.00"),
+        line(5, "7", "1", "0.00"),
+        kind=kind,
+        currency="EUR",
+        exchange_rate="1.1",
+    )
+
+    # 90.05 x 1.1 = 99.055
+    assert [str(each.revenue) for each in content.lines] == [
+        "-99.06",
+        "-22.00",
+        "0",
+        "5.50",
+        "0.00",
+    ]
+    assert [each.quantity for each in content.lines] == [-2, None, -1, 1, -1]
+    assert [each.amount for each in content.lines[:3]] == [Decimal("100.05"), 20, 40]
+    assert content.lines[1].flags == ("no-quantity",)
+    assert {d.line_id: str(d.quantity) for d in demands(content.lines)} == {
+        "1": "-2",
+        "4": "1",
+        "5": "-1",
+    }
+    assert content.revenue == Decimal("-115.56")
+
+
+@pytest.mark.parametrize(
+    ("returns", "asked", "flags", "demanded"),
+    [
+        ("original-lots", "original-lots", (), ["1", "2"]),
+        ("return-lot", "return-lot", (), ["1", "2"]),
+        ("a newer policy", "original-lots", (), ["1", "2"]),
+        ("no-restock", "original-lots", ("no-restock",), ["2"]),
+    ],
+)
+def test_returned_goods_follow_the_policy(
+    returns: str, asked: str, flags: tuple[str, ...], demanded: list[str]
+) -> None:
+    document = transaction("101", line(1, "7", "-2", "-80.00"), line(2, "7", "1", "40.00"))
+
+    content = match(TransactionCaptured(**document), LINKS, returns)
+
+    assert isinstance(content, Content)
+    assert content.returns == asked
+    assert [each.flags for each in content.lines] == [flags, ()]
+    assert [d.line_id for d in demands(content.lines)] == demanded
+    assert content.revenue == -40
+
+
+def test_a_document_of_unknown_kind_waits() -> None:
+    document = TransactionCaptured(**transaction("101", line(1, "7")))
+
+    fault = match(document.model_copy(update={"kind": "estimate"}), LINKS)
+
+    assert isinstance(fault, Fault)
+    assert fault.code == "kind-not-supported"
+    assert "estimate" in fault.message

@@ -1,7 +1,7 @@
 """Inventory's answer put onto the lines of a sale.
 
-The law of this module: the answer covers exactly the goods that the sale takes, line by line, or it
-is refused; the sale's cost is the sum of its lines' costs.
+The law of this module: the answer covers exactly the goods that the sale takes and gives back, line
+by line, or it is refused; the sale's cost is the sum of its lines' costs.
 """
 
 from collections.abc import Mapping
@@ -56,5 +56,10 @@ def _cost_line(line: Line, costed: messages.CostedLine | None) -> CostedLine:
     if costed.shortage is not None and costed.shortage.open > 0:
         flags.add(SHORT)
     return CostedLine(
-        line, costed.cost, tuple(costed.allocations), costed.shortage, tuple(sorted(flags))
+        line,
+        costed.cost,
+        tuple(costed.allocations),
+        costed.shortage,
+        tuple(sorted(flags)),
+        tuple(costed.returned),
     )

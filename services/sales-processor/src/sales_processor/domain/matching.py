@@ -1,23 +1,26 @@
 """A document's lines matched to products, by item links only, and their revenue.
 
 The law of this module: a document is read whole or not at all. Each line ends tracked or skipped
-with a reason; anything else is a fault of the document, and all its faults are named at once.
-Rules SA1, SA3, SA4 and SA7.
+with a reason; anything else is a fault of the document, and all its faults are named at once. The
+kind of a document carries the sign: what credit memos and refund receipts name goes back.
+Rules SA1, SA3, SA4, SA7 and SA8.
 """
 
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from contracts.channels import TransactionCaptured, TransactionLine
-from sales_processor.domain.money import MONEY_LIMIT, ZERO, line_revenue, total
-from sales_processor.domain.sale import Content, Line, sum_revenue
+from sales_processor.domain.money import MONEY_LIMIT, ZERO, line_revenue, negated, total
+from sales_processor.domain.sale import NO_QUANTITY, NO_RESTOCK, Content, Line, sum_revenue
 
 FINISHED_GOOD = "finished-good"
 LINES_MAX = 2_000
 """So that no message about a sale exceeds what is read."""
-SUPPORTED_KINDS = frozenset({"invoice", "sales-receipt"})
+SALE_KINDS = frozenset({"invoice", "sales-receipt"})
+RETURN_KINDS = frozenset({"credit-memo", "refund-receipt"})
 
 ItemKey = tuple[str, str, str]
 """Business, connection and item."""
@@ -51,12 +54,27 @@ class Fault:
     missing: tuple[MissingItem, ...] = ()
 
 
-def match(document: TransactionCaptured, links: Mapping[ItemKey, LinkedProduct]) -> Content | Fault:
-    """The content of the sale that a document stands for, or why it must wait."""
+class _Terms(NamedTuple):
+    """What all lines of a document share: the rate, its sign, whether returned goods are stock."""
+
+    rate: Decimal | None
+    negative: bool
+    restock: bool
+
+
+def match(
+    document: TransactionCaptured,
+    links: Mapping[ItemKey, LinkedProduct],
+    returns: str = "original-lots",
+) -> Content | Fault:
+    """The content of the sale that a document stands for, or why it must wait.
+
+    `returns` is the channel's setting: where goods go that the document gives back.
+    """
     fault = _fault_of_document(document)
     if fault is not None:
         return fault
-    rate = _rate(document)
+    terms = _Terms(_rate(document), document.kind in RETURN_KINDS, returns != "no-restock")
     business, connection = document.business_id, document.connection_id
     lines: list[Line] = []
     missing: dict[str, MissingItem] = {}
@@ -69,18 +87,18 @@ def match(document: TransactionCaptured, links: Mapping[ItemKey, LinkedProduct])
                 item.external_id, MissingItem(item.external_id, item.name, item.kind)
             )
         else:
-            lines.append(_line(line, product, reason, rate))
+            lines.append(_line(line, product, reason, terms))
     if missing:
         return _not_linked(document, tuple(missing.values()))
-    return _fault_of_lines(lines) or _content(document, tuple(lines))
+    return _fault_of_lines(lines) or _content(document, tuple(lines), returns)
 
 
 def _fault_of_document(document: TransactionCaptured) -> Fault | None:
-    if document.kind not in SUPPORTED_KINDS:
+    if document.kind not in SALE_KINDS | RETURN_KINDS:
         return Fault(
             "kind-not-supported",
-            f"Documents of kind {document.kind} are received and kept, but not yet processed.",
-            "Nothing is to be done: it waits, and is tried again with every sync.",
+            f"Nobody knows here what a document of kind {document.kind} does to stock and revenue.",
+            "It waits and is tried again with every sync; a newer release may know the kind.",
         )
     if (
         document.exchange_rate is None
@@ -129,23 +147,35 @@ def _skip_reason(line: TransactionLine, product: LinkedProduct | None) -> str | 
 
 
 def _line(
-    line: TransactionLine, product: LinkedProduct | None, reason: str | None, rate: Decimal | None
+    line: TransactionLine, product: LinkedProduct | None, reason: str | None, terms: _Terms
 ) -> Line:
     tracked = reason is None and product is not None
+    quantity, revenue = line.quantity, ZERO
+    if tracked:
+        revenue = line_revenue(line.amount, line.discount, terms.rate)
+    if terms.negative:
+        quantity, revenue = quantity and negated(quantity), negated(revenue)
     return Line(
         line.line_number,
         line.item.external_id if line.item else None,
         product.product_id if tracked and product else None,
         product.name if tracked and product else None,
         line.description,
-        line.quantity,
+        quantity,
         line.unit_price,
         line.amount,
         line.discount,
-        line_revenue(line.amount, line.discount, rate) if tracked else ZERO,
+        revenue,
         reason,
-        ("no-quantity",) if tracked and not line.quantity else (),
+        _flags(quantity, terms) if tracked else (),
     )
+
+
+def _flags(quantity: Decimal | None, terms: _Terms) -> tuple[str, ...]:
+    """The flags of a tracked line."""
+    if not quantity:
+        return (NO_QUANTITY,)
+    return () if quantity > 0 or terms.restock else (NO_RESTOCK,)
 
 
 def _not_linked(document: TransactionCaptured, missing: tuple[MissingItem, ...]) -> Fault:
@@ -177,14 +207,6 @@ def _shown(item: MissingItem) -> str:
 
 
 def _fault_of_lines(lines: list[Line]) -> Fault | None:
-    for line in lines:
-        if line.product_id is not None and line.quantity is not None and line.quantity < 0:
-            return Fault(
-                "kind-not-supported",
-                f"Line {line.line_number} gives {-line.quantity} of {line.product_name} back; "
-                "returns are received and kept, but not yet processed.",
-                "Nothing is to be done: it waits, and is tried again with every sync.",
-            )
     if total([abs(line.revenue) for line in lines]) >= MONEY_LIMIT:
         return Fault(
             "document-invalid",
@@ -194,7 +216,7 @@ def _fault_of_lines(lines: list[Line]) -> Fault | None:
     return None
 
 
-def _content(document: TransactionCaptured, lines: tuple[Line, ...]) -> Content:
+def _content(document: TransactionCaptured, lines: tuple[Line, ...], returns: str) -> Content:
     return Content(
         document.version,
         document.sync_id,
@@ -208,4 +230,5 @@ def _content(document: TransactionCaptured, lines: tuple[Line, ...]) -> Content:
         document.tax_amount,
         sum_revenue(lines),
         lines,
+        returns="return-lot" if returns == "return-lot" else "original-lots",
     )

@@ -12,8 +12,13 @@ _EXACT = Context(prec=80, rounding=ROUND_HALF_UP)
 
 
 def to_cents(amount: Decimal) -> Decimal:
-    """An amount rounded half up (away from zero) to the cent."""
-    return amount.quantize(CENT, context=_EXACT)
+    """An amount rounded half up (away from zero, so alike for sale and return) to the cent."""
+    return _EXACT.plus(amount.quantize(CENT, context=_EXACT))
+
+
+def negated(amount: Decimal) -> Decimal:
+    """The exact opposite; that of 0 is 0, without a sign."""
+    return _EXACT.minus(amount)
 
 
 def line_revenue(amount: Decimal, discount: Decimal, rate: Decimal | None) -> Decimal:
@@ -39,7 +44,12 @@ def total(amounts: list[Decimal]) -> Decimal:
 
 
 def margin_percent(revenue: Decimal, cost: Decimal) -> Decimal | None:
-    """Margin as a percentage of revenue, to 2 places; None where there is no revenue."""
+    """Margin as a percentage of revenue, to 2 places; None where there is no revenue.
+
+    Where revenue is negative it is the share of margin in what was given back, so a full return has
+    the percentage of its sale, and one whose goods stay out (cost 0) has 100: its margin is lost.
+    Whether money was won or lost is told by the sign of the margin, not by this.
+    """
     if not revenue:
         return None
     return to_cents(_EXACT.divide(_EXACT.multiply(revenue - cost, HUNDRED), revenue))

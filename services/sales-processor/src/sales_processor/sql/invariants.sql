@@ -2,51 +2,66 @@
 -- proof; its name begins with the invariant, its comment says what holds. No business means all.
 
 -- name: i2_goods_of_lines(business_id)
--- per line of an active sale: taken from lots + open shortage = quantity
+-- per line of an active sale: taken from lots + short (open or returned while missing) = quantity;
+-- of a return: what it gave back = quantity, unless its goods stay out
 with line as (
-    select line.business_id, line.sale_id, line.line_number, line.quantity, line.cost,
-        coalesce((line.shortage ->> 'open')::numeric, 0) as short,
-        coalesce((line.shortage ->> 'unit_cost')::numeric, 0) as average,
+    select line.business_id, line.sale_id, line.line_number, line.quantity,
+        coalesce((line.shortage ->> 'open')::numeric, 0)
+            + coalesce((line.shortage ->> 'returned')::numeric, 0) as short,
         coalesce(taken.quantity, 0) as taken,
-        coalesce(taken.cost, 0) as taken_cost
+        coalesce(given.quantity, 0) as given,
+        'no-restock' = any(coalesce(line.flags, '{}')) as stays_out
     from sale_lines as line
     join sales as sale using (business_id, sale_id)
     left join lateral (
-        select sum((part ->> 'quantity')::numeric) as quantity,
-            sum((part ->> 'quantity')::numeric * (part ->> 'unit_cost')::numeric) as cost
+        select sum((part ->> 'quantity')::numeric) as quantity
         from jsonb_array_elements(line.allocations) as part
     ) as taken on true
+    left join lateral (
+        select sum((part ->> 'quantity')::numeric) as quantity
+        from jsonb_array_elements(line.returned) as part
+    ) as given on true
     where (:business_id::text is null or line.business_id = :business_id)
       and sale.status = 'active'
       and line.product_id is not null
 )
-select business_id, sale_id, line_number, quantity, taken, short
+select business_id, sale_id, line_number, quantity, taken, short, given
 from line
-where taken + short <> coalesce(quantity, 0);
+where case
+    when stays_out then quantity >= 0 or taken <> 0 or short <> 0 or given <> 0
+    when quantity < 0 then given + quantity <> 0
+    else taken + short <> coalesce(quantity, 0)
+end;
 
 -- name: i3_cost_of_lines(business_id)
--- line cost = sum of quantity x unit cost + open shortage x average, rounded once
+-- line cost = sum of quantity x unit cost + shortage x average, rounded once; negative for returns
 with line as (
-    select line.business_id, line.sale_id, line.line_number, line.quantity, line.cost,
-        coalesce((line.shortage ->> 'open')::numeric, 0) as short,
-        coalesce((line.shortage ->> 'unit_cost')::numeric, 0) as average,
-        coalesce(taken.quantity, 0) as taken,
-        coalesce(taken.cost, 0) as taken_cost
+    select line.business_id, line.sale_id, line.line_number, line.cost,
+        case
+            when line.quantity < 0 then -coalesce(given.cost, 0)
+            else coalesce(taken.cost, 0)
+                + (
+                    coalesce((line.shortage ->> 'open')::numeric, 0)
+                    + coalesce((line.shortage ->> 'returned')::numeric, 0)
+                ) * coalesce((line.shortage ->> 'unit_cost')::numeric, 0)
+        end as exact
     from sale_lines as line
     join sales as sale using (business_id, sale_id)
     left join lateral (
-        select sum((part ->> 'quantity')::numeric) as quantity,
-            sum((part ->> 'quantity')::numeric * (part ->> 'unit_cost')::numeric) as cost
+        select sum((part ->> 'quantity')::numeric * (part ->> 'unit_cost')::numeric) as cost
         from jsonb_array_elements(line.allocations) as part
     ) as taken on true
+    left join lateral (
+        select sum((part ->> 'quantity')::numeric * (part ->> 'unit_cost')::numeric) as cost
+        from jsonb_array_elements(line.returned) as part
+    ) as given on true
     where (:business_id::text is null or line.business_id = :business_id)
       and sale.status = 'active'
       and line.product_id is not null
 )
-select business_id, sale_id, line_number, cost, round(taken_cost + short * average, 2)
-    as expected
+select business_id, sale_id, line_number, cost, round(exact, 2) as expected
 from line
-where cost <> round(taken_cost + short * average, 2);
+where cost <> round(exact, 2);
 
 -- name: i3_totals_of_sales(business_id)
 -- the lines of a sale add up to its revenue and cost; voided and waiting ones have none

@@ -30,6 +30,13 @@ set channel_type = excluded.channel_type,
     changed_at = excluded.changed_at
 where stored.changed_at <= excluded.changed_at;
 
+-- name: find_returns(business_ids, channel_ids)
+-- Where the goods go that documents of these channels give back.
+select channel.business_id, channel.channel_id, channel.settings ->> 'returns' as returns
+from unnest(:business_ids::text[], :channel_ids::text[]) as wanted (business_id, channel_id)
+join channels as channel using (business_id, channel_id)
+where channel.settings ->> 'returns' is not null;
+
 -- name: save_products(business_ids, product_ids, names, skus, product_types, versions)
 -- Products as described, those only that are newer than what is stored; returns these.
 insert into products as stored (business_id, product_id, name, sku, product_type, version)
@@ -188,7 +195,8 @@ join sales as sale using (business_id, sale_id);
 -- The lines of what is shown of these sales.
 select line.business_id, line.sale_id, line.line_number, line.item_external_id, line.product_id,
     line.product_name, line.description, line.quantity, line.unit_price, line.amount, line.discount,
-    line.revenue, line.cost, line.allocations, line.shortage, line.skipped_reason, line.flags
+    line.revenue, line.cost, line.allocations, line.shortage, line.skipped_reason, line.flags,
+    line.returned
 from unnest(:business_ids::text[], :sale_ids::text[]) as wanted (business_id, sale_id)
 join sale_lines as line using (business_id, sale_id)
 order by line.business_id, line.sale_id, line.line_number;

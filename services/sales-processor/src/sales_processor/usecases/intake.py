@@ -61,6 +61,7 @@ class Intake:
         self.sales: dict[SaleKey, Sale] = {}
         self.tally = Tally()
         self.links: dict[ItemKey, LinkedProduct] = {}
+        self._returns: dict[store.ChannelKey, str] = {}
         self._batch = batch
         self._now = datetime.now(UTC)
         self._stored: frozenset[SaleKey] = frozenset()
@@ -73,7 +74,7 @@ class Intake:
         self._headers: dict[SaleKey, Content] = {}
 
     async def load(self, keys: Iterable[SaleKey], documents: Iterable[TransactionCaptured]) -> None:
-        """Lock the sales, and read the links of the documents' items."""
+        """Lock the sales, and read the links of the documents' items and the channels' settings."""
         connection = self._batch.connection
         keys, documents = set(keys), list(documents)
         await store.lock_links(connection, {key[0] for key in keys}, shared=True)
@@ -90,6 +91,9 @@ class Intake:
                 for line in d.lines
                 if line.item is not None
             },
+        )
+        self._returns = await store.find_returns(
+            connection, {(d.business_id, d.channel_id) for d in documents}
         )
         voids = {
             key
@@ -157,13 +161,15 @@ class Intake:
 
     def apply(self, sale: Sale, arrival: Arrival) -> tuple[str, dict[str, str] | None]:
         """Make a document the sale's content, or let it wait; returns outcome and error."""
-        content = match(arrival.document, self.links)
+        document = arrival.document
+        channel = (document.business_id, document.channel_id)
+        content = match(document, self.links, self._returns.get(channel, "original-lots"))
         if isinstance(content, Fault):
             return "error", self._let_wait(sale, arrival, content)
         outcome = self.accept(
             sale,
             content,
-            content_hash=arrival.document.content_hash,
+            content_hash=document.content_hash,
             waits_for=arrival.waits_for,
             cause=arrival.cause,
         )

@@ -95,6 +95,7 @@ def line_message(costed: CostedLine) -> messages.SaleLine:
             "margin": line.revenue - costed.cost,
             "allocations": list(costed.allocations),
             "shortage": costed.shortage,
+            "returned": list(costed.returned),
             "skipped_reason": line.skipped_reason,
             "flags": list(costed.flags),
         },
@@ -118,7 +119,7 @@ def _trusted(model: type[PartT], values: dict[str, Any]) -> PartT:
 
 
 def consume_lots(sale: Sale, content: Content) -> ConsumeLots:
-    """The question to inventory: all goods that the sale takes at its revision."""
+    """The question to inventory: all goods that the sale takes and gives back at its revision."""
     lines = () if content.void_reason else content.lines
     return _trusted(
         ConsumeLots,
@@ -129,6 +130,7 @@ def consume_lots(sale: Sale, content: Content) -> ConsumeLots:
             "revision": sale.revision,
             "sale_date": content.sale_date,
             "customer_external_id": content.customer_external_id,
+            "returns": content.returns,
             "lines": [_trusted(DemandLine, d._asdict()) for d in demands(lines)],
         },
     )

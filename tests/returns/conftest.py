@@ -1,0 +1,121 @@
+"""Sales-processor and inventory on their own databases, without Kafka between them."""
+
+from collections.abc import AsyncIterator, Iterable
+
+import asyncpg
+import pytest
+
+from chassis.testing import Databases, Driver, Published, databases, fresh_pool, stack
+from inventory.app import MIGRATIONS as INVENTORY_MIGRATIONS
+from inventory.handlers import subscriptions as inventory_subscriptions
+from inventory.verify import verify
+from sales_processor.app import MIGRATIONS as SALES_MIGRATIONS
+from sales_processor.handlers import subscriptions as sales_subscriptions
+from sales_processor.testing import BUSINESS, CONNECTION, Body, Story, empty
+
+__all__ = ["databases", "stack"]
+
+LOTS = (
+    {"lot_id": "a", "quantity": "10", "unit_cost": "10.00", "received_on": "2026-01-05"},
+    {"lot_id": "b", "quantity": "10", "unit_cost": "20.00", "received_on": "2026-01-12"},
+)
+
+
+class Books(Story):
+    """A story whose goods are costed by inventory itself."""
+
+    def __init__(self, sales: asyncpg.Pool, stock: asyncpg.Pool) -> None:
+        super().__init__(Driver(sales, sales_subscriptions(), group="sales-processor"))
+        self._stock = Driver(stock, inventory_subscriptions(), group="inventory")
+
+    async def tell_inventory(self, *commands: Body) -> list[Published]:
+        """Apply commands to inventory, and what it publishes to the sales."""
+        out = await self._stock.apply(
+            "inventory.commands.v1", *({"business_id": BUSINESS, **body} for body in commands)
+        )
+        told: list[Published] = []
+        products = [p.body for p in out if p.topic == "inventory.products.v1"]
+        events = [p.body for p in out if p.topic == "inventory.events.v1"]
+        if products:
+            told += await self.products(*products)
+        if events:
+            told += await self.inventory(*events)
+        return told
+
+    async def settle(self, out: Iterable[Published]) -> list[Published]:
+        """Ask inventory, and carry out own commands, until nothing more is published."""
+        seen: list[Published] = []
+        todo = list(out)
+        while todo:
+            seen += todo
+            asked = [p.body for p in todo if p.topic == "inventory.commands.v1"]
+            own = [p.body for p in todo if p.topic == "sales.commands.v1"]
+            todo = await self.tell_inventory(*asked) if asked else []
+            todo += await self.commands(*own) if own else []
+        return seen
+
+    async def desks(self) -> None:
+        """Put and link the product Desk (item 7), with a lot of 10 at 10.00 and one at 20.00."""
+        await self.tell_inventory(
+            {
+                "type": "put-product",
+                "product_id": "desk",
+                "name": "Desk",
+                "product_type": "finished-good",
+            },
+            {
+                "type": "link-item",
+                "connection_id": CONNECTION,
+                "item_external_id": "7",
+                "product_id": "desk",
+            },
+            *({"type": "receive-lot", "product_id": "desk", **lot} for lot in LOTS),
+        )
+
+    async def figures(self) -> dict[str, str]:
+        """Status, revenue and cost of each sale, by external id."""
+        rows = await self.driver.pool.fetch(
+            "select external_id, status, revenue, cost from sales order by external_id"
+        )
+        return {
+            row["external_id"]: f"{row['status']} {row['revenue']:.2f} {row['cost']:.2f}"
+            for row in rows
+        }
+
+    async def remaining(self) -> str:
+        """What remains of each lot that anything remains of, a return lot by its day."""
+        rows = await self._stock.pool.fetch(
+            "select lot_id, return_sale_id, received_on, quantity_remaining from lots"
+            " where quantity_remaining > 0 order by sequence"
+        )
+        return " ".join(
+            f"{row['received_on'] if row['return_sale_id'] else row['lot_id']}:"
+            f"{row['quantity_remaining'].normalize():f}"
+            for row in rows
+        )
+
+    async def broken(self) -> list[object]:
+        """What breaks an invariant in either service."""
+        report = await verify(self._stock.pool, None)
+        return [
+            *(check for check in report.checks if check.violations),
+            *await self.violations(),
+        ]
+
+
+@pytest.fixture(scope="session")
+async def sales_pool(databases: Databases) -> AsyncIterator[asyncpg.Pool]:
+    """A pool on a database of sales that the tests empty."""
+    async with fresh_pool(databases, SALES_MIGRATIONS) as pool:
+        yield pool
+
+
+@pytest.fixture
+async def books(databases: Databases, sales_pool: asyncpg.Pool) -> AsyncIterator[Books]:
+    """Fresh books of business `acme` with twenty desks; every invariant holds after the test."""
+    await empty(sales_pool)
+    async with fresh_pool(databases, INVENTORY_MIGRATIONS) as stock:
+        told = Books(sales_pool, stock)
+        await told.desks()
+        yield told
+        assert await told.broken() == []
