@@ -176,15 +176,32 @@ def _cost(line: Body, received: Mapping[str, str | None]) -> Iterable[str]:
         )
     short = line.get("shortage")
     if short:
-        missing = Decimal(short["open"])
-        exact += missing * Decimal(short["unit_cost"])
+        back = short.get("returned") or "0"
+        exact += (Decimal(short["open"]) + Decimal(back)) * Decimal(short["unit_cost"])
+        came = f", {_plain(back)} came back meanwhile" if Decimal(back) else ""
         yield (
             f"   {_plain(short['quantity'])} were not in stock, {_plain(short['open'])} still"
-            f" are not, at the average of {_plain(short['unit_cost'])}"
+            f" are not{came}, at the average of {_plain(short['unit_cost'])}"
+        )
+    for part in line.get("returned") or ():
+        value = -Decimal(part["quantity"]) * Decimal(part["unit_cost"])
+        exact += value
+        yield (
+            f"   {_plain(part['quantity'])} went back {_whereto(part)}"
+            f" at {_plain(part['unit_cost'])} = {_plain(str(value))}"
         )
     cost = Decimal(line["cost"])
     rounded = exact.quantize(CENT, ROUND_HALF_UP) == cost and exact != cost
     yield f"   cost {money(cost)}{_because([f'rounded once from {exact:f}'] if rounded else [])}"
+
+
+def _whereto(part: Body) -> str:
+    """Where returned goods went: a lot of their own, the lot of a sale, or a shortage of it."""
+    if part.get("source_sale_id") is None:
+        return f"to a lot of their own, {part['lot_id']},"
+    if part.get("lot_id") is None:
+        return f"to what sale {part['source_sale_id']} was short of"
+    return f"to lot {part['lot_id']}, from where sale {part['source_sale_id']} had them,"
 
 
 def _show_revisions(revisions: Sequence[Body], to: Console) -> None:

@@ -71,7 +71,7 @@ def show(found: Iterable[Mapping[str, Any]], to: Console) -> None:
         _below(to, f"{sale['kind']} of {sale['sale_date']}{about and f' ({about})'}")
         for line in sale["lines"]:
             name = line.get("product_name") or line.get("description") or "line"
-            if line.get("allocations") or line.get("shortage"):
+            if line.get("allocations") or line.get("shortage") or line.get("returned"):
                 _below(to, f"{name}: {_lots(line)}")
             elif line.get("skipped_reason") not in {None, "subtotal"}:
                 _below(to, f"{name}: not counted, {line['skipped_reason']}")
@@ -100,6 +100,11 @@ def _lots(line: Mapping[str, Any]) -> str:
     parts = [
         f"{_plain(a['quantity'])} of {a['lot_number']} at {_plain(a['unit_cost'])}"
         for a in line.get("allocations", [])
+    ]
+    parts += [
+        f"{_plain(r['quantity'])} back to {r.get('lot_id') or 'what was short'}"
+        f" at {_plain(r['unit_cost'])}"
+        for r in line.get("returned") or ()
     ]
     shortage = line.get("shortage")
     if shortage and Decimal(shortage["open"]):
