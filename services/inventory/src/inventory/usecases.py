@@ -4,7 +4,7 @@ Commands of a batch have the same effect as if each came alone, in their order. 
 batch tell each step; stock on hand is announced once for each product.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -27,14 +27,13 @@ PRODUCTS = "inventory.products.v1"
 
 async def apply_commands(batch: Batch[Message]) -> None:
     """Apply commands to products, links, lots and sales."""
-    named = [_named(received) for received in batch.messages]
-    headers = await find_headers(batch.connection, [r.message for r in named])
+    rest = [_named(received) for received in batch.messages]
     stock = _StockTold()
-    for number, (part, deep) in enumerate(_parts(named, headers)):
-        commands = [received.message for received in part]
-        if number:
-            headers = await find_headers(batch.connection, commands)
-        ledger = await load(batch.connection, commands, headers, deep=deep)
+    while rest:
+        headers = await find_headers(batch.connection, [r.message for r in rest])
+        count, deep = _first_part(rest, headers)
+        part, rest = rest[:count], rest[count:]
+        ledger = await load(batch.connection, [r.message for r in part], headers, deep=deep)
         for received in part:
             _APPLY[type(received.message)](batch, ledger, received)
         stock.add(ledger)
@@ -54,37 +53,28 @@ def _named(received: Received[Message]) -> Received[Message]:
     return Received(received.record, made)
 
 
-def _parts(
-    batch: Sequence[Received[Message]], headers: Headers
-) -> Iterator[tuple[list[Received[Message]], bool]]:
-    """The batch in parts, each with whether it is loaded deep.
+def _first_part(batch: Sequence[Received[Message]], headers: Headers) -> tuple[int, bool]:
+    """How many commands are applied together, and whether they are loaded deep.
 
     A new revision of a document with returns may move what any holder of a lot has: it stands
-    alone. A return earlier in the batch may be one of its goods.
+    alone. After a return, whether a known document has any must be looked up again.
     """
-    part: list[Received[Message]] = []
     seen: set[SaleKey] = set()
     giving: set[str] = set()
-    for received in batch:
+    for number, received in enumerate(batch):
         command = received.message
-        if isinstance(command, messages.ConsumeLots):
-            key = (command.business_id, command.sale_id)
-            known = headers.revision(key)
-            entangled = (headers.entangled(key) and command.revision > known) or (
-                (known or key in seen) and command.business_id in giving
-            )
-            seen.add(key)
-            if any(line.quantity < 0 for line in command.lines):
-                giving.add(command.business_id)
-            if entangled:
-                if part:
-                    yield part, False
-                yield [received], True
-                part = []
-                continue
-        part.append(received)
-    if part:
-        yield part, False
+        if not isinstance(command, messages.ConsumeLots):
+            continue
+        key = (command.business_id, command.sale_id)
+        known = headers.revision(key)
+        if headers.entangled(key) and command.revision > known:
+            return max(number, 1), number == 0
+        if command.business_id in giving and (known or key in seen):
+            return number, False
+        seen.add(key)
+        if any(line.quantity < 0 for line in command.lines):
+            giving.add(command.business_id)
+    return len(batch), False
 
 
 class _StockTold:

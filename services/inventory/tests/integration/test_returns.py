@@ -475,11 +475,25 @@ STORY = (
 )
 
 
-@pytest.mark.parametrize("size", [1, 3, 100])
-async def test_a_batch_does_what_its_commands_do_one_by_one(inventory: Driver, size: int) -> None:
+ENTANGLED_MIDWAY = (
+    product(),
+    document("s1", "1"),
+    document("s3", "4", day="2026-03-05"),
+    document("memo", "-4", day="2026-03-06"),
+    document("s2", "3", day="2026-02-01"),
+    document("s3", "3", revision=2, day="2026-03-05"),  # the memo finds its fourth in s1
+    document("s1", revision=2),  # and goes on to s2
+)
+
+
+@pytest.mark.parametrize("story", [STORY, ENTANGLED_MIDWAY], ids=["long", "entangled midway"])
+@pytest.mark.parametrize("size", [1, 3, 5, 100])
+async def test_a_batch_does_what_its_commands_do_one_by_one(
+    inventory: Driver, story: tuple[Command, ...], size: int
+) -> None:
     published = []
-    for first in range(0, len(STORY), size):
-        published += await inventory.apply(TOPIC, *STORY[first : first + size])
+    for first in range(0, len(story), size):
+        published += await inventory.apply(TOPIC, *story[first : first + size])
         await assert_sound(inventory)
     told = [
         (p.type, p.ce_id, p.body)
@@ -490,11 +504,10 @@ async def test_a_batch_does_what_its_commands_do_one_by_one(inventory: Driver, s
         "select lot_id, quantity_remaining, quantity_received, unit_cost from lots order by 1"
     )
     state = (told, [tuple(row) for row in lots])
-    _states.setdefault("story", state)
-    assert state == _states["story"]
+    assert state == _states.setdefault(len(story), state)
 
 
-_states: dict[str, Any] = {}
+_states: dict[int, Any] = {}
 
 
 async def test_a_lot_shows_who_gave_goods_back(inventory: Driver) -> None:

@@ -167,6 +167,8 @@ class _Operation:
         for line in old_lines:
             for allocation in line.allocations:
                 self._bring(line.product_id, allocation.lot_id, allocation.quantity)
+        self._remember_averages(line for line in old_lines if line.returned)
+        for line in old_lines:
             self._take_off(line)
 
     def _redo(
@@ -306,6 +308,7 @@ class _Operation:
 
     def _reapply(self, dependents: Sequence[tuple[Sale, Line]]) -> None:
         """Take the returns of the document's goods off and apply them anew, by the calendar."""
+        self._remember_averages(line for _, line in dependents)
         for sale, line in dependents:
             self._touch(sale.sale_id)
             self._take_off(line)
@@ -411,6 +414,10 @@ class _Operation:
         if lot.voided:
             self._stranded[lot_id] += quantity
         return lot
+
+    def _remember_averages(self, lines: Iterable[Line]) -> None:
+        for product_id in {line.product_id for line in lines}:
+            self._books.stocks[product_id].remember_average()
 
     def _averages(self, products: Iterable[str]) -> Averages:
         """What a unit of each product costs on average now (SA9)."""

@@ -3,7 +3,8 @@
 The laws of this module (I2, I3, SA8):
 
 - What a sale line holds and what it is short of add up to its quantity; goods that were returned
-  stay on it, marked, so that its cost does not move.
+  stay on it, marked, so that its cost does not move. Of equal goods of a line (one lot, one cost)
+  those taken last are the ones that were returned.
 - Units that were short carry one average a line, in the sale and, negated, in the return.
 - A line's cost is rounded once.
 """
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from inventory.domain.money import ZERO, to_cents
 from inventory.domain.stock import Allocation
@@ -136,7 +137,7 @@ def held(allocations: Iterable[Allocation]) -> tuple[tuple[str, Decimal, Decimal
     return tuple((lot_id, cost, quantity) for (lot_id, cost), quantity in merged.items())
 
 
-def gave(returned: Iterable[Returned]) -> tuple[tuple[object, ...], ...]:
+def gave(returned: Iterable[Returned]) -> tuple[tuple[Any, ...], ...]:
     """Sources with lot, unit cost and quantity, each once, in the order of giving back."""
     merged: dict[tuple[object, ...], Decimal] = {}
     for r in returned:
@@ -155,10 +156,8 @@ def give_back(line: Line, wanted: Decimal, index: int) -> tuple[Line, Decimal]:
         return changed, wanted - quantity
     allocation = line.allocations[index]
     quantity = min(wanted, allocation.quantity - allocation.returned)
-    return (
-        _with_allocation(line, index, allocation.returned + quantity),
-        wanted - quantity,
-    )
+    marked = allocation._replace(returned=allocation.returned + quantity)
+    return _with_allocation(line, index, marked), wanted - quantity
 
 
 def take_off(line: Line, part: Returned) -> Line:
@@ -173,7 +172,7 @@ def take_off(line: Line, part: Returned) -> Line:
     for index, a in enumerate(line.allocations):
         if (a.lot_id, a.unit_cost) == (part.lot_id, part.unit_cost) and a.returned > 0:
             quantity = min(left, a.returned)
-            line = _with_allocation(line, index, a.returned - quantity)
+            line = _with_allocation(line, index, a._replace(returned=a.returned - quantity))
             left -= quantity
     if left:
         raise ValueError(f"Line {line.line_id} lacks {left} returned of lot {part.lot_id}.")
@@ -202,12 +201,13 @@ def taken_anew(line: Line, more: Line) -> Line:
 
     A line that is short already keeps its average: what returns carry of it can't change.
     """
+    allocations = _extended(line.allocations, *more.allocations)
     if not more.open:
-        return replace(line, allocations=(*line.allocations, *more.allocations))
+        return replace(line, allocations=allocations)
     keeps = line.missing > 0
     return replace(
         line,
-        allocations=(*line.allocations, *more.allocations),
+        allocations=allocations,
         short=max(line.short if keeps else ZERO, line.missing + more.open),
         open=line.open + more.open,
         average=line.average if keeps else more.average,
@@ -220,14 +220,31 @@ def settled(line: Line, allocation: Allocation) -> Line:
     left = line.open - allocation.quantity
     return replace(
         line,
-        allocations=(*line.allocations, allocation),
+        allocations=_extended(line.allocations, allocation),
         open=left,
         uncosted=line.uncosted and left + line.short_returned > 0,
     )
 
 
-def _with_allocation(line: Line, index: int, returned: Decimal) -> Line:
-    changed = line.allocations[index]._replace(returned=returned)
+def _with_allocation(line: Line, index: int, changed: Allocation) -> Line:
     return replace(
         line, allocations=(*line.allocations[:index], changed, *line.allocations[index + 1 :])
     )
+
+
+def _extended(held: tuple[Allocation, ...], *more: Allocation) -> tuple[Allocation, ...]:
+    """More goods at the end; of equal goods the marks of returns move to the last."""
+    marks: dict[tuple[str, Decimal], Decimal] = {}
+    for a in held:
+        if a.returned:
+            marks[a.lot_id, a.unit_cost] = marks.get((a.lot_id, a.unit_cost), ZERO) + a.returned
+    if not marks:
+        return (*held, *more)
+    marked = []
+    for a in reversed((*held, *more)):
+        key = (a.lot_id, a.unit_cost)
+        returned = min(a.quantity, marks.get(key, ZERO))
+        if returned:
+            marks[key] -= returned
+        marked.append(a._replace(returned=returned))
+    return tuple(reversed(marked))
