@@ -27,6 +27,11 @@ class Lot:
     adjusted: Decimal = ZERO
     voided: bool = False
     return_of: str | None = None
+    arrived: bool = True
+    first_cost: Decimal = ZERO
+
+    def __post_init__(self) -> None:
+        self.first_cost = self.cost
 
 
 @dataclass
@@ -104,7 +109,10 @@ class Reference:
         found = [
             (lot.date, lot.sequence, lot_id)
             for lot_id, lot in self.lots.items()
-            if lot.product == product and not lot.voided and self.balance(lot_id) > 0
+            if lot.product == product
+            and lot.arrived
+            and not lot.voided
+            and self.balance(lot_id) > 0
         ]
         return [lot_id for _, _, lot_id in sorted(found)]
 
@@ -135,7 +143,7 @@ class Reference:
                 _merged((h.lot, h.cost, h.quantity) for h in line.held),
                 self.still_short(document_id, line_id),
                 line.missing,
-                (line.average or ZERO) if line.missing else ZERO,
+                (line.average or ZERO, line.average is None) if line.missing else (ZERO, False),
                 _merged((g.source, g.lot, g.cost, g.quantity) for g in line.given),
                 self.cost(line),
             )
@@ -252,6 +260,103 @@ class Reference:
             self._settle(product)
         return True
 
+    def _recost_product(self, command: Command) -> bool:
+        product, day = command["product_id"], command["from_date"]
+        was = {key: (document.costing, self.told(key)) for key, document in self.documents.items()}
+        before = {key: deepcopy(document.lines) for key, document in self.documents.items()}
+        while True:
+            stays = self._staying(product, day)
+            told = {key: self.told(key) for key in stays}
+            self._run_again(product, day, stays)
+            if all(self.told(key) == told[key] for key in stays):
+                break
+        for key, (costing, first) in was.items():
+            document = self.documents[key]
+            document.costing = costing + (self.told(key) != first)
+            for n, line in document.lines.items():
+                if line.product == product and self.told(key)[n] == first[n]:
+                    line.held, line.given = before[key][n].held, before[key][n].given
+        return True
+
+    def _run_again(self, product: str, day: str, stays: set[str]) -> None:
+        again = [key for key, _ in self._by_calendar() if key not in stays]
+        former: dict[str, dict[str, Line]] = {}
+        for key in again:
+            lines = self.documents[key].lines
+            former[key] = {n: deepcopy(li) for n, li in lines.items() if li.product == product}
+            for n in former[key]:
+                lines[n] = Line(product, ZERO)
+        lots = sorted(
+            (lot.date, lot.sequence, lot_id)
+            for lot_id, lot in self.lots.items()
+            if lot.product == product
+        )
+        for date, _, lot_id in lots:
+            self.lots[lot_id].arrived = date < day
+        old = [lot_id for date, _, lot_id in lots if date < day and not self.lots[lot_id].voided]
+        self.last[product] = self.lots[old[-1]].cost if old else None
+        self._settle(product)
+        self._replay(product, again, former, [lot for lot in lots if lot[0] >= day])
+
+    def _staying(self, product: str, day: str) -> set[str]:
+        """Documents that keep what they hold."""
+        parts: dict[str, list[tuple[str | None, Decimal, str | None]]] = {
+            key: [
+                part
+                for line in document.lines.values()
+                if line.product == product
+                for part in (
+                    *((h.lot, h.quantity, None) for h in line.held),
+                    *((g.lot, -g.quantity, g.source and g.source[0]) for g in line.given),
+                )
+            ]
+            for key, document in self.documents.items()
+        }
+        stays = {
+            key
+            for key, document in self.documents.items()
+            if document.date < day or any(lot and self.lots[lot].voided for lot, _, _ in parts[key])
+        }
+        while True:
+            more = {source for key in stays for _, _, source in parts[key] if source}
+            for lot_id, lot in self.lots.items():
+                there = lot.received + lot.adjusted
+                there -= sum(q for key in stays for at, q, _ in parts[key] if at == lot_id)
+                if there < 0:
+                    more |= {
+                        key
+                        for key, of in parts.items()
+                        for at, q, _ in of
+                        if at == lot_id and q < 0
+                    }
+            if more <= stays:
+                return stays
+            stays |= more
+
+    def _replay(
+        self,
+        product: str,
+        again: list[str],
+        former: dict[str, dict[str, Line]],
+        arriving: list[tuple[str, int, str]],
+    ) -> None:
+        for key in again:
+            document = self.documents[key]
+            while arriving and arriving[0][0] <= document.date:
+                self.lots[arriving.pop(0)[2]].arrived = True
+                self._settle(product)
+            self._clock += 1
+            for n, line in former[key].items():
+                document.lines[n].wanted = line.wanted
+            giving = [n for n, line in former[key].items() if line.wanted < 0]
+            self._give_all(key, giving, former[key], anew=True)
+            wanted = {n: line.wanted for n, line in former[key].items() if line.wanted > 0}
+            self._take_all(key, wanted)
+            self._settle(product)
+        for _, _, lot_id in arriving:
+            self.lots[lot_id].arrived = True
+            self._settle(product)
+
     # The steps of an operation
 
     def _note_all(self, products: Iterable[str]) -> dict[str, Decimal | None]:
@@ -300,7 +405,9 @@ class Reference:
                 if _goods(old) == _goods(line):
                     line.given = old.given
 
-    def _give_all(self, key: str, line_ids: list[str], before: dict[str, Line]) -> None:
+    def _give_all(
+        self, key: str, line_ids: list[str], before: dict[str, Line], *, anew: bool = False
+    ) -> None:
         document = self.documents[key]
         products = {document.lines[line_id].product for line_id in line_ids}
         averages = {product: self.average(product) for product in products}
@@ -314,7 +421,8 @@ class Reference:
                         line.given.append(given)
                         left -= given.quantity
             if left > 0:
-                self._to_return_lot(key, line_id, left, averages[line.product], before)
+                average = averages[line.product]
+                self._to_return_lot(key, line_id, left, average, before, anew=anew)
 
     def _places(self, key: str, customer: str, product: str) -> list[Given]:
         """Where goods may come back to, and how many at most, in order."""
@@ -359,6 +467,8 @@ class Reference:
         quantity: Decimal,
         average: Decimal | None,
         before: dict[str, Line],
+        *,
+        anew: bool,
     ) -> None:
         document = self.documents[key]
         line = document.lines[line_id]
@@ -371,6 +481,10 @@ class Reference:
                     and self.lots[given.lot].date == document.date
                 ):
                     lot_id = given.lot
+        if lot_id is not None and anew:
+            lot = self.lots[lot_id]
+            if lot.cost == lot.first_cost and not lot.adjusted:
+                lot.cost = lot.first_cost = average or ZERO
         if lot_id is None:
             self._sequences[line.product] += 1
             lot_id = f"return {line.product} {self._sequences[line.product]}"

@@ -4,6 +4,7 @@ A history is a list of choices, each a command that may name what the history so
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from itertools import count
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from inventory.domain.ledger import Ledger, Refusal
 from inventory.domain.money import shortened
 from inventory.domain.operation import Effect
+from inventory.domain.recost import Recosted, moved, recost
 from inventory.domain.sale import Demand, gave, held
 from inventory.reference import Command, Reference
 
@@ -87,6 +89,8 @@ class Domain:
                 )
             case "void-lot":
                 return self.ledger.void_lot("b", c["lot_id"])
+            case "recost-product":
+                return self.recost(c["product_id"], date.fromisoformat(c["from_date"]))
         effect = self.ledger.consume(
             ("b", c["sale_id"]),
             revision=c["revision"],
@@ -100,6 +104,23 @@ class Domain:
         if isinstance(effect, Effect):
             self.settle(*effect.supplied)
         return effect
+
+    def recost(self, product_id: str, from_date: date) -> Recosted:
+        """Run a product's history again."""
+        books = self.books
+        lots = {key: lot for key, lot in books.lots.items() if lot.product_id == product_id}
+        sales = [
+            replace(sale, lines=lines)
+            for sale in books.sales.values()
+            if (lines := tuple(li for li in sale.lines if li.product_id == product_id))
+        ]
+        result = recost(books.stocks[product_id], lots, sales, from_date)
+        books.stocks[product_id] = result.stock
+        books.lots |= lots
+        for sale in (*(after for _, after in result.changed), *result.marked):
+            books.put(books.sales[sale.sale_id].with_lines_of(sale))
+        books.move(moved(result, books.lots))
+        return result
 
     def settle(self, *products: str) -> None:
         """Settle the shortages of products."""
@@ -163,7 +184,7 @@ def state_of_domain(domain: Domain) -> State:
                     [(names[lot], cost, q) for lot, cost, q in held(line.allocations)],
                     line.open,
                     line.missing,
-                    line.average if line.missing else Decimal(0),
+                    (line.average, line.uncosted) if line.missing else (Decimal(0), False),
                     [
                         ((sid, lid) if sid else None, names.get(lot), cost, q)
                         for sid, lid, lot, cost, q in gave(line.returned)
@@ -220,6 +241,17 @@ def histories() -> st.SearchStrategy[list[Choice]]:
         costs,
     )
     voided = st.builds(lambda index: _of_lot({"type": "void-lot"}, index), st.integers(0, 7))
+    run_again = st.builds(
+        lambda product, day: (
+            lambda _: {
+                "type": "recost-product",
+                "product_id": product,
+                "from_date": day,
+            }
+        ),
+        products,
+        days,
+    )
     again = st.builds(_again, st.sampled_from(_SALES + _MEMOS))
     choices = st.one_of(
         _written(_SALES, sold, days),
@@ -234,6 +266,7 @@ def histories() -> st.SearchStrategy[list[Choice]]:
         adjusted,
         recosted,
         voided,
+        run_again,
     )
     return st.lists(choices, min_size=6, max_size=40)
 

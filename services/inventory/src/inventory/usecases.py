@@ -13,12 +13,20 @@ from chassis.consumer import Batch
 from chassis.messages import Received
 from contracts import inventory as messages
 from contracts.base import Message
-from inventory.domain.ledger import Ledger, Product, ProductKey, Refusal, SaleKey
+from inventory.domain.ledger import (
+    Ledger,
+    Product,
+    ProductKey,
+    Refusal,
+    SaleKey,
+    unknown_product,
+)
 from inventory.domain.money import ZERO, shortened
 from inventory.domain.operation import MOVED, Effect
+from inventory.domain.recost import REASON, Recosted, moved, recost
 from inventory.domain.sale import Demand, Line, Sale
 from inventory.domain.stock import Lot
-from inventory.store.loading import Headers, find_headers, load
+from inventory.store.loading import Headers, find_headers, load, load_history, load_sales
 from inventory.store.saving import save
 
 EVENTS = "inventory.events.v1"
@@ -30,6 +38,9 @@ async def apply_commands(batch: Batch[Message]) -> None:
     rest = [_named(received) for received in batch.messages]
     stock = _StockTold()
     while rest:
+        if isinstance(rest[0].message, messages.RecostProduct):
+            await _recost_product(batch, rest.pop(0), stock)
+            continue
         headers = await find_headers(batch.connection, [r.message for r in rest])
         count, deep = _first_part(rest, headers)
         part, rest = rest[:count], rest[count:]
@@ -57,12 +68,15 @@ def _first_part(batch: Sequence[Received[Message]], headers: Headers) -> tuple[i
     """How many commands are applied together, and whether they are loaded deep.
 
     A new revision of a document with returns may move what any holder of a lot has: it stands
-    alone. After a return, whether a known document has any must be looked up again.
+    alone, and so does a re-costing. After a return, whether a known document has any must be looked
+    up again.
     """
     seen: set[SaleKey] = set()
     giving: set[str] = set()
     for number, received in enumerate(batch):
         command = received.message
+        if isinstance(command, messages.RecostProduct):
+            return number, False
         if not isinstance(command, messages.ConsumeLots):
             continue
         key = (command.business_id, command.sale_id)
@@ -472,15 +486,60 @@ def _reject(batch: Batch[Message], received: Received[Any], refusal: Refusal) ->
     batch.reject(received, reason=refusal.reason, message=refusal.message, field=refusal.field)
 
 
-def _recost_product(
-    batch: Batch[Message],
-    ledger: Ledger,  # noqa: ARG001  (as the others)
-    received: Received[messages.RecostProduct],
+async def _recost_product(
+    batch: Batch[Message], received: Received[Any], stock: "_StockTold"
 ) -> None:
-    _reject(
+    """Run a product's history again; a dry run only tells what would change (LO6)."""
+    command: messages.RecostProduct = received.message
+    business_id, product_id = command.business_id, command.product_id
+    history = await load_history(batch.connection, (business_id, product_id))
+    if history is None:
+        _reject(batch, received, unknown_product(product_id))
+        return
+    ledger, sales = history
+    books = ledger.books[business_id]
+    result = recost(books.stocks[product_id], books.lots, sales, command.from_date)
+    books.stocks[product_id] = result.stock
+    if not command.dry_run:
+        changed = {after.sale_id: after for _, after in result.changed}
+        written = {**changed, **{sale.sale_id: sale for sale in result.marked}}
+        await load_sales(batch.connection, ledger, [(business_id, key) for key in written])
+        for sale_id, sale in written.items():
+            books.put(books.sales[sale_id].with_lines_of(sale))
+        books.move(moved(result, books.lots))
+        for sale_id in changed:
+            _announce_cost(batch, ledger, received, (business_id, sale_id), reason=REASON)
+    _announce_recosted(batch, received, result)
+    if not command.dry_run:
+        stock.add(ledger)
+        await save(batch.connection, ledger)
+
+
+def _announce_recosted(
+    batch: Batch[Message], received: Received[messages.RecostProduct], result: Recosted
+) -> None:
+    command = received.message
+    _publish(
         batch,
         received,
-        Refusal("not-supported", "Re-costing is not built yet; sales are costed as processed."),
+        messages.ProductRecosted(
+            business_id=command.business_id,
+            product_id=command.product_id,
+            from_date=command.from_date,
+            dry_run=command.dry_run,
+            sales_checked=result.checked,
+            sales_changed=len(result.changed),
+            cost_before=result.cost_before,
+            cost_after=result.cost_after,
+            lots_changed=result.lots_changed,
+            sales=[
+                messages.RecostedSale(
+                    sale_id=after.sale_id, cost_before=before.cost, cost_after=after.cost
+                )
+                for before, after in result.changed[: messages.RECOSTED_SALES_SHOWN_MAX]
+            ],
+        ),
+        identity=f"{command.business_id}/{command.product_id}/{received.identity}",
     )
 
 
@@ -493,5 +552,4 @@ _APPLY: dict[type[Message], Callable[[Batch[Message], Ledger, Received[Any]], No
     messages.ChangeLotCost: _change_lot_cost,
     messages.VoidLot: _void_lot,
     messages.ConsumeLots: _consume_lots,
-    messages.RecostProduct: _recost_product,
 }

@@ -153,7 +153,7 @@ async def _stored(inventory: Driver, business: str) -> State:
             [(*key, quantity) for key, quantity in held.get(place, {}).items()],
             row["shortage_open"],
             missing,
-            row["shortage_unit_cost"] if missing else 0,
+            (row["shortage_unit_cost"], row["uncosted"]) if missing else (0, False),
             [(*key, quantity) for key, quantity in given.get(place, {}).items()],
             row["cost"],
         )

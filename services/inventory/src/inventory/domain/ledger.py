@@ -117,7 +117,7 @@ class Ledger:
         business_id, connection_id, item_external_id = key
         product = self.products.get((business_id, product_id))
         if product is None:
-            return _unknown_product(product_id)
+            return unknown_product(product_id)
         before = self.links.get(key)
         if before == product_id:
             return []
@@ -167,7 +167,7 @@ class Ledger:
         business_id, product_id = key
         product = self.products.get(key)
         if product is None:
-            return _unknown_product(product_id)
+            return unknown_product(product_id)
         if product.product_type == NEVER_STOCKED:
             return Refusal(
                 "product-not-stocked",
@@ -318,7 +318,7 @@ class Ledger:
         for demand in demands:
             product = self.products.get((business_id, demand.product_id))
             if product is None:
-                return _unknown_product(demand.product_id)
+                return unknown_product(demand.product_id)
             if product.product_type == NEVER_STOCKED:
                 return Refusal(
                     "product-not-stocked",
@@ -337,7 +337,8 @@ class Ledger:
         product.changed = True
 
 
-def _unknown_product(product_id: str) -> Refusal:
+def unknown_product(product_id: str) -> Refusal:
+    """The refusal of a command that names a product which is not there."""
     return Refusal(
         "unknown-product",
         f"This business has no product {product_id}; publish put-product first.",

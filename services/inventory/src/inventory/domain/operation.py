@@ -43,12 +43,10 @@ from inventory.domain.sale import (
     take_off,
     taken_anew,
 )
-from inventory.domain.stock import Lot, Stock
+from inventory.domain.stock import Allocation, Lot, Stock
 
 MOVED = "return-moved"
 UNMADE = "return-taken-off"
-
-Averages = Mapping[str, Decimal | None]
 
 
 @dataclass(frozen=True)
@@ -72,35 +70,82 @@ def change(books: Books, desired: Sale, demands: Sequence[Demand]) -> Effect:
     return _Operation(books, desired).run(demands)
 
 
-def take_all(stocks: Mapping[str, Stock], demands: Iterable[Demand]) -> list[Line]:
-    """Take for every line in order; what is missing is costed at the average before them."""
-    taken_so_far: dict[str, list[tuple[Decimal, Decimal]]] = {}
+def replay(books: Books, former: Sale) -> None:
+    """Let a document that was taken out of the books take and give back anew.
+
+    Its return lots are the ones that it had, at the average of now unless somebody touched them.
+    """
+    demands = [Demand(line.line_id, line.product_id, line.quantity) for line in former.lines]
+    if any(line.quantity < 0 for line in former.lines):
+        _Operation(books, former, former.lines).run(demands)
+        return
+    for product_id in {demand.product_id for demand in demands}:
+        books.stocks[product_id].begin()
+    taken = take_all(books.stocks, demands, former.lines)
+    if taken == list(former.lines) and len({a.taken for o in taken for a in o.allocations}) == 1:
+        books.put(former)
+        return
+    # Taken in another order than before, goods also come back in another order.
+    lines = tuple(
+        _taken_now(new, books.stocks[new.product_id].operations) if new is old else new
+        for new, old in zip(taken, former.lines, strict=True)
+    )
+    books.put(replace(former, lines=lines))
+
+
+def take_all(
+    stocks: Mapping[str, Stock], demands: Iterable[Demand], former: Iterable[Line] = ()
+) -> list[Line]:
+    """Take for every line in order; what is missing is costed at the average before them.
+
+    A line that takes what its `former` one took is that very line.
+    """
+    taken_so_far: dict[str, list[Allocation]] = {}
     lines = []
+    olds = iter(former)
     for line_id, product_id, quantity in demands:
         stock = stocks[product_id]
         allocations, missing = stock.take(quantity)
         of_product = taken_so_far.setdefault(product_id, [])
-        of_product += [(a.quantity, a.unit_cost) for a in allocations]
+        of_product += allocations
         if of_product and not stock.is_open():
             # They took all that was open, so what they took is what was open before them.
-            stock.last_average_cost = weighted_average(of_product)
-        if missing > 0:
-            average = stock.known_cost()
-            lines.append(
-                Line(
-                    line_id,
-                    product_id,
-                    quantity,
-                    tuple(allocations),
-                    short=missing,
-                    open=missing,
-                    average=average or ZERO,
-                    uncosted=average is None,
-                )
+            stock.last_average_cost = weighted_average(
+                (a.quantity, a.unit_cost) for a in of_product
             )
+        old = next(olds, None)
+        if missing:
+            average = stock.known_cost()
+            line = Line(
+                line_id,
+                product_id,
+                quantity,
+                tuple(allocations),
+                short=missing,
+                open=missing,
+                average=average or ZERO,
+                uncosted=average is None,
+            )
+        elif old is not None and _took_the_same(old, allocations):
+            line = old
         else:
-            lines.append(Line(line_id, product_id, quantity, tuple(allocations)))
+            line = Line(line_id, product_id, quantity, tuple(allocations))
+        lines.append(line)
     return lines
+
+
+def _taken_now(line: Line, operation: int) -> Line:
+    allocations = (a._replace(taken=operation) for a in line.allocations)
+    return replace(line, allocations=tuple(allocations))
+
+
+def _took_the_same(old: Line, allocations: list[Allocation]) -> bool:
+    if old.short or len(old.allocations) != len(allocations):
+        return False
+    for was, now in zip(old.allocations, allocations, strict=True):
+        if was.returned or was[:3] != now[:3]:
+            return False
+    return True
 
 
 def _record(books: Books, desired: Sale, demands: Sequence[Demand]) -> Effect:
@@ -123,34 +168,32 @@ class _Leaving:
 
 
 class _Operation:
-    def __init__(self, books: Books, desired: Sale) -> None:
+    def __init__(
+        self, books: Books, desired: Sale, replayed: tuple[Line, ...] | None = None
+    ) -> None:
         self._books = books
         self._desired = desired
         self._before = books.sales.get(desired.sale_id)
+        self._replayed = replayed
         self._told: dict[str, Sale] = {}
         self._stranded: dict[str, Decimal] = defaultdict(Decimal)
         self._leaving: dict[str, _Leaving] = {}
+        self._brought: dict[str, Decimal] = {}
+        self._averages: dict[str, Decimal | None] = {}
 
     def run(self, demands: Sequence[Demand]) -> Effect:
         books = self._books
-        first_movement = len(books.movements)
         old_lines = self._before.lines if self._before else ()
         dependents = books.returns_of(self._desired.sale_id)
         products = {line.product_id for line in old_lines} | {d.product_id for d in demands}
-        gives_back = bool(dependents) or any(
-            quantity < 0
-            for quantity in (*(o.quantity for o in old_lines), *(d.quantity for d in demands))
-        )
         for product_id in products:
             books.stocks[product_id].begin()
-            if gives_back:
-                books.stocks[product_id].remember_average()
         last_averages = {p: books.stocks[p].last_average_cost for p in products}
         self._undo(old_lines)
         new_lines, kept = self._redo(old_lines, demands)
         books.put(replace(self._desired, lines=tuple(new_lines)))
         self._write(old_lines, new_lines, kept)
-        for product_id in products - {m.product_id for m in books.movements[first_movement:]}:
+        for product_id in products - _moved_products(old_lines, new_lines, kept):
             books.stocks[product_id].last_average_cost = last_averages[product_id]
         self._reapply(dependents)
         self._give_up()
@@ -159,7 +202,7 @@ class _Operation:
             books.sales[self._desired.sale_id],
             moved,
             tuple((lot_id, q) for lot_id, q in self._stranded.items() if q > 0),
-            tuple(sorted({m.product_id for m in books.movements[first_movement:]})),
+            tuple(sorted(products)),
         )
 
     def _undo(self, old_lines: Iterable[Line]) -> None:
@@ -176,13 +219,12 @@ class _Operation:
     ) -> tuple[list[Line], set[str]]:
         """Give back, then take; the new lines, and the ids of those that have what they had."""
         old = {line.line_id: line for line in old_lines}
-        giving = [demand for demand in demands if demand.quantity < 0]
-        averages = self._averages({demand.product_id for demand in giving})
+        former = old if self._replayed is None else {li.line_id: li for li in self._replayed}
+        self._brought, self._averages = {}, {}
         new = {
-            demand.line_id: self._give_back(
-                self._desired, demand, old.get(demand.line_id), averages
-            )
-            for demand in giving
+            demand.line_id: self._give_back(self._desired, demand, former.get(demand.line_id))
+            for demand in demands
+            if demand.quantity < 0
         }
         for line in take_all(self._books.stocks, (d for d in demands if d.quantity > 0)):
             new[line.line_id] = line
@@ -228,9 +270,7 @@ class _Operation:
             source = self._touch(sale_id)
             self._books.put(source.with_line(take_off(source.line(line_id), part)))
 
-    def _give_back(
-        self, sale: Sale, demand: Demand, before: Line | None, averages: Averages
-    ) -> Line:
+    def _give_back(self, sale: Sale, demand: Demand, before: Line | None) -> Line:
         """Give goods back to what the customer's latest sales took, else as a return lot (SA8)."""
         left = -demand.quantity
         parts: list[Returned] = []
@@ -246,7 +286,7 @@ class _Operation:
                     if left <= 0:
                         break
         if left > 0:
-            average = averages[demand.product_id]
+            average = self._average_before(demand.product_id)
             uncosted = uncosted or average is None
             parts.append(self._to_return_lot(sale, demand, left, before, average))
         return Line(
@@ -266,7 +306,7 @@ class _Operation:
         lot_id, unit_cost = None, line.average
         if index >= 0:
             lot_id, unit_cost = line.allocations[index].lot_id, line.allocations[index].unit_cost
-            self._bring(line.product_id, lot_id, wanted - left)
+            self._give(line.product_id, lot_id, wanted - left)
         operation = self._books.stocks[line.product_id].operations
         parts.append(Returned(sale_id, line.line_id, lot_id, wanted - left, unit_cost, operation))
         self._books.put(self._touch(sale_id).with_line(changed))
@@ -293,8 +333,10 @@ class _Operation:
                 return_sale_id=sale.sale_id,
             )
             self._books.lots[lot.lot_id] = lot
+        elif self._replayed is not None and not lot.touched:
+            lot.unit_cost = lot.unit_cost_received = average or ZERO
         lot.quantity_received += quantity
-        self._bring(demand.product_id, lot.lot_id, quantity)
+        self._give(demand.product_id, lot.lot_id, quantity)
         return Returned(None, None, lot.lot_id, quantity, lot.unit_cost, stock.operations)
 
     def _return_lot_of(self, line: Line | None, product_id: str, day: date) -> Lot | None:
@@ -312,14 +354,11 @@ class _Operation:
         for sale, line in dependents:
             self._touch(sale.sale_id)
             self._take_off(line)
-        averages: dict[str, Averages] = {}
+        current = ""
         for sale, line in dependents:
-            of_sale = averages.get(sale.sale_id)
-            if of_sale is None:
-                products = {other.product_id for each, other in dependents if each is sale}
-                of_sale = averages[sale.sale_id] = self._averages(products)
-            demand = Demand(line.line_id, line.product_id, line.quantity)
-            anew = self._give_back(sale, demand, line, of_sale)
+            if sale.sale_id != current:
+                current, self._brought, self._averages = sale.sale_id, {}, {}
+            anew = self._give_back(sale, Demand(line.line_id, line.product_id, line.quantity), line)
             if _has_the_same(line, anew):
                 anew = line
             else:
@@ -419,13 +458,21 @@ class _Operation:
         for product_id in {line.product_id for line in lines}:
             self._books.stocks[product_id].remember_average()
 
-    def _averages(self, products: Iterable[str]) -> Averages:
-        """What a unit of each product costs on average now (SA9)."""
-        stocks = self._books.stocks
-        return {
-            p: stocks[p].known_cost() if (open_ := stocks[p].average_cost()) is None else open_
-            for p in products
-        }
+    def _give(self, product_id: str, lot_id: str, quantity: Decimal) -> None:
+        self._bring(product_id, lot_id, quantity)
+        self._brought[lot_id] = self._brought.get(lot_id, ZERO) + quantity
+
+    def _average_before(self, product_id: str) -> Decimal | None:
+        """What a unit cost on average before the document gave anything back (SA9)."""
+        if product_id not in self._averages:
+            stock = self._books.stocks[product_id]
+            average = stock.average_cost(self._brought)
+            self._averages[product_id] = stock.known_cost() if average is None else average
+        return self._averages[product_id]
+
+
+def _moved_products(old: Iterable[Line], new: Iterable[Line], kept: set[str]) -> set[str]:
+    return {line.product_id for line in (*old, *new) if line.line_id not in kept}
 
 
 def _places(sale: Sale, product_id: str) -> list[tuple[str, int]]:

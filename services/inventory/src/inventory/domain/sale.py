@@ -127,6 +127,12 @@ class Sale:
         lines = (changed if line.line_id == changed.line_id else line for line in self.lines)
         return replace(self, lines=tuple(lines))
 
+    def with_lines_of(self, other: "Sale") -> "Sale":
+        """The document with the lines and the costing of another that has some of its lines."""
+        changed = {line.line_id: line for line in other.lines}
+        lines = (changed.get(line.line_id, line) for line in self.lines)
+        return replace(self, costing=other.costing, lines=tuple(lines))
+
 
 def held(allocations: Iterable[Allocation]) -> tuple[tuple[str, Decimal, Decimal], ...]:
     """Lots with unit cost and quantity, each once, in the order of taking."""
@@ -156,8 +162,8 @@ def give_back(line: Line, wanted: Decimal, index: int) -> tuple[Line, Decimal]:
         return changed, wanted - quantity
     allocation = line.allocations[index]
     quantity = min(wanted, allocation.quantity - allocation.returned)
-    marked = allocation._replace(returned=allocation.returned + quantity)
-    return _with_allocation(line, index, marked), wanted - quantity
+    back = allocation._replace(returned=allocation.returned + quantity)
+    return _with_allocation(line, index, back), wanted - quantity
 
 
 def take_off(line: Line, part: Returned) -> Line:
@@ -232,19 +238,31 @@ def _with_allocation(line: Line, index: int, changed: Allocation) -> Line:
     )
 
 
+def marks(allocations: Iterable[Allocation]) -> dict[tuple[str, Decimal], Decimal]:
+    """What was returned of each lot at each cost."""
+    found: dict[tuple[str, Decimal], Decimal] = {}
+    for a in allocations:
+        if a.returned:
+            found[a.lot_id, a.unit_cost] = found.get((a.lot_id, a.unit_cost), ZERO) + a.returned
+    return found
+
+
+def marked(
+    allocations: Iterable[Allocation], returned: dict[tuple[str, Decimal], Decimal]
+) -> tuple[Allocation, ...]:
+    """Allocations of which this much was returned; of equal goods those taken last."""
+    left = dict(returned)
+    found = []
+    for a in reversed(tuple(allocations)):
+        key = (a.lot_id, a.unit_cost)
+        back = min(a.quantity, left.get(key, ZERO))
+        if back:
+            left[key] -= back
+        found.append(a._replace(returned=back))
+    return tuple(reversed(found))
+
+
 def _extended(held: tuple[Allocation, ...], *more: Allocation) -> tuple[Allocation, ...]:
     """More goods at the end; of equal goods the marks of returns move to the last."""
-    marks: dict[tuple[str, Decimal], Decimal] = {}
-    for a in held:
-        if a.returned:
-            marks[a.lot_id, a.unit_cost] = marks.get((a.lot_id, a.unit_cost), ZERO) + a.returned
-    if not marks:
-        return (*held, *more)
-    marked = []
-    for a in reversed((*held, *more)):
-        key = (a.lot_id, a.unit_cost)
-        returned = min(a.quantity, marks.get(key, ZERO))
-        if returned:
-            marks[key] -= returned
-        marked.append(a._replace(returned=returned))
-    return tuple(reversed(marked))
+    returned = marks(held)
+    return marked((*held, *more), returned) if returned else (*held, *more)

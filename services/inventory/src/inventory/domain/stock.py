@@ -7,13 +7,16 @@ The laws of this module (LO1, LO2):
 - A lot may hold less than nothing only inside an operation.
 """
 
-from bisect import insort
+from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import NamedTuple
 
 from inventory.domain.money import ZERO, weighted_average
+
+_NOTHING: Mapping[str, Decimal] = {}
 
 
 @dataclass(slots=True)
@@ -49,6 +52,11 @@ class Lot:
     def balance(self) -> Decimal:
         """What is there: in stock, or set aside if the lot is voided."""
         return self.quantity_voided if self.voided else self.quantity_remaining
+
+    @property
+    def touched(self) -> bool:
+        """Whether somebody set its cost or adjusted it."""
+        return self.unit_cost != self.unit_cost_received or self.quantity_adjusted != 0
 
 
 class Allocation(NamedTuple):
@@ -122,11 +130,16 @@ class Stock:
         self.add(lot)
         return lot
 
+    def expect(self, lot: Lot) -> None:
+        """Know a lot that is not there yet: nothing is taken of it until it is added."""
+        self._by_id[lot.lot_id] = lot
+
     def add(self, lot: Lot) -> None:
         """Put a lot in its place."""
-        insort(self.lots, lot, key=lambda other: other.place)
+        place = self._place_of(lot)
+        self.lots.insert(place, lot)
         self._by_id[lot.lot_id] = lot
-        self._first_open = 0
+        self._first_open = min(self._first_open, place)
 
     def lot(self, lot_id: str) -> Lot:
         """A lot that was loaded."""
@@ -145,9 +158,16 @@ class Stock:
             self._first_open += 1
         return self._first_open < len(self.lots)
 
-    def average_cost(self) -> Decimal | None:
-        """The average of the open lots, weighted by what remains; None without open lots."""
-        return weighted_average((lot.quantity_remaining, lot.unit_cost) for lot in self.open_lots())
+    def average_cost(self, without: Mapping[str, Decimal] = _NOTHING) -> Decimal | None:
+        """The average of the open lots, weighted by what remains; None without open lots.
+
+        Goods may be left out, by lot.
+        """
+        return weighted_average(
+            (left, lot.unit_cost)
+            for lot in self.open_lots()
+            if (left := lot.quantity_remaining - without.get(lot.lot_id, ZERO)) > 0
+        )
 
     def known_cost(self) -> Decimal | None:
         """What a unit out of stock costs: the last average, else the purchase cost (SA9)."""
@@ -162,14 +182,24 @@ class Stock:
 
     def take(self, wanted: Decimal) -> tuple[list[Allocation], Decimal]:
         """Take goods, oldest lot first; returns what was taken and what is missing."""
-        taken = []
-        while wanted > 0 and self.is_open():
-            lot = self.lots[self._first_open]
-            quantity = min(wanted, lot.quantity_remaining)
-            lot.quantity_remaining -= quantity
-            lot.changed = True
-            wanted -= quantity
-            taken.append(Allocation(lot.lot_id, quantity, lot.unit_cost, self.operations))
+        taken: list[Allocation] = []
+        lots, index = self.lots, self._first_open
+        while wanted and index < len(lots):
+            lot = lots[index]
+            remaining = lot.quantity_remaining
+            if remaining > wanted:
+                lot.quantity_remaining = remaining - wanted
+                lot.changed = True
+                taken.append(Allocation(lot.lot_id, wanted, lot.unit_cost, self.operations))
+                wanted = ZERO
+                break
+            if remaining > 0:
+                lot.quantity_remaining = ZERO
+                lot.changed = True
+                taken.append(Allocation(lot.lot_id, remaining, lot.unit_cost, self.operations))
+                wanted -= remaining
+            index += 1
+        self._first_open = index
         return taken, wanted
 
     def put(self, lot_id: str, quantity: Decimal) -> Lot:
@@ -180,5 +210,10 @@ class Stock:
             lot.quantity_voided += quantity
         else:
             lot.quantity_remaining += quantity
-            self._first_open = 0
+            self._first_open = min(self._first_open, self._place_of(lot))
         return lot
+
+    def _place_of(self, lot: Lot) -> int:
+        if not self.lots or lot.place > self.lots[-1].place:
+            return len(self.lots)
+        return bisect_left(self.lots, lot.place, key=lambda other: other.place)

@@ -103,6 +103,66 @@ join unnest(:business_ids::text[], :sale_ids::text[]) as wanted (business_id, sa
   using (business_id, sale_id)
 order by r.business_id, r.sale_id, r.line_id, r.ordinal;
 
+-- name: list_all_lots(business_id, product_id)
+-- Every lot that a product ever had.
+select l.business_id, l.lot_id, l.product_id, l.lot_number, l.received_on, l.sequence,
+       l.quantity_received, l.quantity_remaining, l.quantity_adjusted, l.quantity_voided,
+       l.unit_cost, l.unit_cost_received, l.voided_at is not null as voided, l.return_sale_id
+from lots as l
+where l.business_id = :business_id and l.product_id = :product_id;
+
+-- name: list_history(business_id, product_id)
+-- Every line of a product with its document and what it holds, by the calendar.
+select s.sale_id, s.revision, s.costing, s.sale_date, s.customer_external_id, s.sale_order,
+       s.returns, l.line_id, l.product_id, l.quantity, l.shortage_quantity, l.shortage_open,
+       l.shortage_returned, l.shortage_unit_cost, l.uncosted,
+       coalesce(held.lot_ids, '{}') as lot_ids,
+       coalesce(held.quantities, '{}') as quantities,
+       coalesce(held.unit_costs, '{}') as unit_costs,
+       coalesce(held.taken, '{}') as taken,
+       coalesce(held.returned, '{}') as returned
+from (
+    select distinct t.sale_id
+    from stock_transactions as t
+    where t.business_id = :business_id
+      and t.product_id = :product_id
+      and t.sale_id is not null
+) as moved
+join sale_consumptions as s on s.business_id = :business_id and s.sale_id = moved.sale_id
+join consumption_lines as l
+  on l.business_id = s.business_id
+  and l.sale_id = s.sale_id
+  and l.product_id = :product_id
+left join lateral (
+    select array_agg(c.lot_id order by c.ordinal) as lot_ids,
+           array_agg(c.quantity order by c.ordinal) as quantities,
+           array_agg(c.unit_cost order by c.ordinal) as unit_costs,
+           array_agg(c.taken order by c.ordinal) as taken,
+           array_agg(c.quantity_returned order by c.ordinal) as returned
+    from consumptions as c
+    where c.business_id = l.business_id and c.sale_id = l.sale_id and c.line_id = l.line_id
+) as held on true
+order by s.sale_date, s.sale_order, l.ordinal;
+
+-- name: list_history_of_returns(business_id, product_id)
+-- What every return line of a product gave back.
+select r.sale_id, r.line_id, r.source_sale_id, r.source_line_id, r.lot_id, r.quantity, r.unit_cost,
+       r.given
+from (
+    select distinct t.sale_id
+    from stock_transactions as t
+    where t.business_id = :business_id
+      and t.product_id = :product_id
+      and t.kind = 'return'
+) as moved
+join returned_goods as r on r.business_id = :business_id and r.sale_id = moved.sale_id
+join consumption_lines as l
+  on l.business_id = r.business_id
+  and l.sale_id = r.sale_id
+  and l.line_id = r.line_id
+  and l.product_id = :product_id
+order by r.sale_id, r.line_id, r.ordinal;
+
 -- name: list_returns_of_sales(business_ids, sale_ids)
 -- The documents that gave back goods of these.
 select distinct r.business_id, r.sale_id
@@ -220,20 +280,21 @@ where l.business_id = gone.business_id
   and l.connection_id = gone.connection_id
   and l.item_external_id = gone.item_external_id;
 
--- name: update_lots(business_ids, lot_ids, received, remaining, adjusted, voided_quantities, unit_costs, voided)!
+-- name: update_lots(business_ids, lot_ids, received, remaining, adjusted, voided_quantities, unit_costs, unit_costs_received, voided)!
 -- What changed of lots.
 update lots as l
 set quantity_received = n.received,
     quantity_remaining = n.remaining, quantity_adjusted = n.adjusted,
     quantity_voided = n.voided_quantity, unit_cost = n.unit_cost,
+    unit_cost_received = n.unit_cost_received,
     voided_at = case when n.voided then coalesce(l.voided_at, now()) end
 from unnest(
     :business_ids::text[], :lot_ids::text[], :received::numeric[],
     :remaining::numeric[], :adjusted::numeric[], :voided_quantities::numeric[],
-    :unit_costs::numeric[], :voided::boolean[]
+    :unit_costs::numeric[], :unit_costs_received::numeric[], :voided::boolean[]
 ) as n (
     business_id, lot_id, received, remaining, adjusted, voided_quantity, unit_cost,
-    voided
+    unit_cost_received, voided
 )
 where l.business_id = n.business_id and l.lot_id = n.lot_id;
 

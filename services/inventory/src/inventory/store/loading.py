@@ -104,6 +104,34 @@ async def load(
     return ledger
 
 
+async def load_history(connection: Connection, key: ProductKey) -> tuple[Ledger, list[Sale]] | None:
+    """Lock a product and load its whole history; None if there is no such product.
+
+    The ledger holds the product and its lots, its stock still without them. The documents are
+    reduced to their lines of the product.
+    """
+    ledger = Ledger()
+    stocks = await lock_products(connection, ledger, [key])
+    if not stocks:
+        return None
+    business_id, product_id = key
+    which = {"business_id": business_id, "product_id": product_id}
+    ledger.books_of(business_id).stocks[product_id] = stocks[key]
+    _add_lots(ledger, await fetch(queries.list_all_lots(connection, **which)))
+    parts: dict[tuple[str, str], list[Returned]] = defaultdict(list)
+    async for row in queries.list_history_of_returns(connection, **which):
+        values = dict(row)
+        parts[values.pop("sale_id"), values.pop("line_id")].append(Returned(**values))
+    lines: dict[str, list[Line]] = defaultdict(list)
+    headers: dict[str, Mapping[str, Any]] = {}
+    async for row in queries.list_history(connection, **which):
+        headers.setdefault(row["sale_id"], row)
+        lines[row["sale_id"]].append(
+            _line(row, tuple(parts.get((row["sale_id"], row["line_id"]), ())))
+        )
+    return ledger, [_sale(row, lines[sale_id]) for sale_id, row in headers.items()]
+
+
 class _Wanted:
     """The keys that a batch of commands names."""
 
@@ -259,19 +287,21 @@ async def _load_lines(
         held |= {(key[0], part.lot_id) for part in returned if part.lot_id is not None}
     for row in headers:
         key = (row["business_id"], row["sale_id"])
-        ledger.books_of(key[0]).load(
-            Sale(
-                sale_id=row["sale_id"],
-                revision=row["revision"],
-                costing=row["costing"],
-                sale_date=row["sale_date"],
-                customer_external_id=row["customer_external_id"],
-                order=row["sale_order"],
-                lines=tuple(lines[key]),
-                returns=row["returns"],
-            )
-        )
+        ledger.books_of(key[0]).load(_sale(row, lines[key]))
     await load_lots(connection, ledger, held)
+
+
+def _sale(row: Mapping[str, Any], lines: Iterable[Line]) -> Sale:
+    return Sale(
+        sale_id=row["sale_id"],
+        revision=row["revision"],
+        costing=row["costing"],
+        sale_date=row["sale_date"],
+        customer_external_id=row["customer_external_id"],
+        order=row["sale_order"],
+        lines=tuple(lines),
+        returns=row["returns"],
+    )
 
 
 def _line(row: Mapping[str, Any], returned: tuple[Returned, ...]) -> Line:

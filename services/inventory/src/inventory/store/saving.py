@@ -14,7 +14,8 @@ _PRODUCT_PARAMETERS = (
     "stock_versions averages lots_recorded operations"
 )
 _LOT_PARAMETERS = (
-    "business_ids lot_ids received remaining adjusted voided_quantities unit_costs voided"
+    "business_ids lot_ids received remaining adjusted voided_quantities unit_costs "
+    "unit_costs_received voided"
 )
 _LOT_COLUMNS = (
     "business_id lot_id product_id lot_number received_on sequence quantity_received "
@@ -129,6 +130,7 @@ async def _save_lots(connection: Connection, ledger: Ledger) -> None:
             lot.quantity_adjusted,
             lot.quantity_voided,
             lot.unit_cost,
+            lot.unit_cost_received,
             lot.voided,
         )
         for business, lot in changed
