@@ -24,6 +24,10 @@ QUICKBOOKS = re.compile(
     r"|intuit_tid|invalid_grant|/v3/company"
 )
 
+VENDOR = re.compile(r"quickbooks|intuit(?!i)|(?<![a-z])qbo", re.IGNORECASE)
+COMPOSITION = {"channel_connector/app.py", "channel_connector/settings.py"}
+"""What builds the connector names its accounting system, and so does what the operator sets."""
+
 SQL = re.compile(
     r"\s*(select\s|insert\s+into\s|update\s+\w+\s|delete\s+from\s|with\s+\w+\s+as\s|copy\s+\w+\s+from)",
     re.IGNORECASE,
@@ -145,6 +149,35 @@ def test_only_the_quickbooks_client_knows_quickbooks() -> None:
 )
 def test_a_planted_word_of_quickbooks_is_caught(planted: str) -> None:
     assert list(quickbooks_words(planted))
+
+
+def test_only_the_client_and_what_builds_it_name_the_accounting_system() -> None:
+    found = [
+        f"{file.relative_to(ROOT)}:{number}: {match[0]}"
+        for pattern in (
+            "contracts/src/**/*.py",
+            "services/*/src/**/*.py",
+            "services/*/src/**/*.sql",
+        )
+        for file in _modules(pattern)
+        if "quickbooks" not in file.parts and f"{file.parent.name}/{file.name}" not in COMPOSITION
+        for number, line in enumerate(file.read_text("utf-8").splitlines(), 1)
+        for match in VENDOR.finditer(line)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "planted",
+    ['provider = "quickbooks-online"', "# as Intuit does it", "class QBOClient: ...", "intuit_tid"],
+)
+def test_a_planted_name_of_the_accounting_system_is_caught(planted: str) -> None:
+    assert VENDOR.search(planted)
+
+
+@pytest.mark.parametrize("innocent", ["intuition", "the books", "unqboxed"])
+def test_a_word_that_only_looks_like_a_vendor_passes(innocent: str) -> None:
+    assert not VENDOR.search(innocent)
 
 
 def test_prose_may_name_quickbooks() -> None:

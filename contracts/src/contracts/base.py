@@ -46,7 +46,7 @@ PositiveQuantity = Annotated[Decimal, Field(gt=0, max_digits=15, decimal_places=
 UnitCost = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=6)]
 """Home currency for one unit, to 6 places."""
 UnitPrice = Annotated[Decimal, Field(ge=0, max_digits=18, decimal_places=7)]
-"""Document currency for one unit; QuickBooks computes it back to 7 places."""
+"""Document currency for one unit; accounting systems compute it back to 7 places."""
 Money = Annotated[Decimal, Field(max_digits=28, decimal_places=5)]
 """Any sum that quantities and unit costs in range can make."""
 ExchangeRate = Annotated[Decimal, Field(gt=0, max_digits=24, decimal_places=12)]

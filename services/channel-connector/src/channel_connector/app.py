@@ -11,15 +11,10 @@ import httpx
 
 from channel_connector import consent, hooks, maintenance
 from channel_connector.clients.quickbooks import webhooks
-from channel_connector.clients.quickbooks.client import QuickBooksClient, Retries
+from channel_connector.clients.quickbooks.addresses import api_address, oauth_addresses
+from channel_connector.clients.quickbooks.client import STEP_SECONDS, QuickBooksClient, Retries
 from channel_connector.clients.quickbooks.normalise import normalise
-from channel_connector.clients.quickbooks.oauth import (
-    AUTHORIZE_PATH,
-    REVOKE_PATH,
-    TOKEN_PATH,
-    Addresses,
-    IntuitTokens,
-)
+from channel_connector.clients.quickbooks.oauth import IntuitTokens
 from channel_connector.clients.quickbooks.system import QuickBooksCompany
 from channel_connector.consent import Consents
 from channel_connector.domain.channels import Connection
@@ -87,12 +82,7 @@ def build(settings: Settings, parts: Parts) -> Service:
     vault = Vault(settings.token_keys.get_secret_value())
     endpoint = IntuitTokens(
         http,
-        Addresses(
-            authorize=settings.consent_url + AUTHORIZE_PATH,
-            token=settings.oauth_url + TOKEN_PATH,
-            revoke=settings.revocation_url + REVOKE_PATH,
-            redirect=settings.redirect_uri,
-        ),
+        oauth_addresses(settings.quickbooks_oauth_url, settings.redirect_uri),
         settings.quickbooks_client_id,
         settings.quickbooks_client_secret,
     )
@@ -107,10 +97,15 @@ def build(settings: Settings, parts: Parts) -> Service:
         )
         client = QuickBooksClient(
             http,
-            api_url=settings.api_url,
+            api_url=api_address(settings.quickbooks_environment, settings.quickbooks_api_url),
             realm_id=connection.realm_id,
             tokens=tokens,
-            pace=SharedPace(parts.pool, provider=PROVIDER, realm_id=connection.realm_id),
+            pace=SharedPace(
+                parts.pool,
+                provider=PROVIDER,
+                realm_id=connection.realm_id,
+                step_seconds=STEP_SECONDS,
+            ),
             retries=Retries(),
         )
         return QuickBooksCompany(client)
@@ -147,6 +142,8 @@ def build(settings: Settings, parts: Parts) -> Service:
             path=WEBHOOKS_PATH,
             signature_header=webhooks.SIGNATURE_HEADER,
             verifier_token=settings.quickbooks_webhook_verifier_token,
+            how_to_turn_on="Set QUICKBOOKS_WEBHOOK_VERIFIER_TOKEN to the verifier token of your "
+            "app.",
             is_genuine=webhooks.is_genuine,
             read_notices=webhooks.read_notices,
         )

@@ -82,10 +82,11 @@ class Consents:
         if callback.refusal:
             raise ConsentError(callback.refusal)
         try:
-            tokens = await self.endpoint.exchange(callback.code)
+            grant = await self.endpoint.exchange(callback)
         except InvalidGrantError:
             raise ConsentError(
-                "Intuit does not accept its own code any more. Start again from the program."
+                "The accounting system does not accept its own code any more. Start again from "
+                "the program."
             ) from None
         except SourceError as error:
             raise ConsentError(error.detail) from None
@@ -95,12 +96,12 @@ class Consents:
                 self.vault,
                 provider=self.provider,
                 business_id=asked["business_id"],
-                realm_id=callback.realm_id,
-                refresh_token=tokens.refresh_token,
+                realm_id=grant.realm_id,
+                refresh_token=grant.tokens.refresh_token,
                 connection_id=asked["connection_id"],
             )
         except ConnectionConflictError as error:
-            await self._take_back(tokens.refresh_token)
+            await self._take_back(grant.tokens.refresh_token)
             raise ConsentError(str(error)) from None
         self.announce()
         connection = await self.learn(connection)

@@ -32,6 +32,7 @@ def router(
     path: str,
     signature_header: str,
     verifier_token: SecretStr | None,
+    how_to_turn_on: str,
     is_genuine: Callable[[bytes, str, str], bool],
     read_notices: Callable[[bytes], dict[str, datetime | None]],
 ) -> APIRouter:
@@ -42,11 +43,7 @@ def router(
     async def deliver(request: Request) -> Response | dict[str, Any]:
         """Note which channels want a sync; the answer never waits for one."""
         if verifier_token is None:
-            return problem(
-                NOT_CONFIGURED,
-                "Webhooks are off",
-                "Set QUICKBOOKS_WEBHOOK_VERIFIER_TOKEN to the verifier token of your app.",
-            )
+            return problem(NOT_CONFIGURED, "Webhooks are off", how_to_turn_on)
         body = await _bounded(request)
         if body is None:
             text = f"A delivery has at most {BODY_BYTES_MAX} bytes."

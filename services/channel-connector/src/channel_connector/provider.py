@@ -100,7 +100,10 @@ class TokenEndpoint(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Callback:
-    """What a consent page sent back: a code and a company, or a refusal for people to read."""
+    """What a consent page sent back: a code, or a refusal for people to read.
+
+    Some accounting systems name the company here already, others only with the tokens.
+    """
 
     state: str
     code: str = ""
@@ -111,8 +114,19 @@ class Callback:
         return "Callback(…)"
 
 
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a consent came to: a company, and the tokens to read it with."""
+
+    realm_id: str
+    tokens: Tokens
+
+
 class ConsentEndpoint(TokenEndpoint, Protocol):
     """Where people allow access to their books, and take it back."""
+
+    def realm_fault(self, realm_id: str) -> str | None:
+        """What is wrong with a company's id, for people to read; None if it could be one."""
 
     def consent_address(self, state: str) -> str:
         """The page to send a browser to."""
@@ -120,7 +134,7 @@ class ConsentEndpoint(TokenEndpoint, Protocol):
     def read_callback(self, parameters: Mapping[str, str]) -> Callback:
         """What the page sent back."""
 
-    async def exchange(self, code: str) -> Tokens:
+    async def exchange(self, callback: Callback) -> Grant:
         """Use the code of a consent.
 
         Raises:

@@ -18,8 +18,8 @@ from channel_connector.domain.documents import KINDS, Document, DocumentKey
 from channel_connector.provider import AccountingSystem, Page, ReadRequest
 from channel_connector.store import LastPublished, Run
 
-TOMBSTONE = b'{"status":"Deleted"}'
-"""What is kept of a deletion: the source says no more."""
+NOTHING = b"null"
+"""The payload of a deletion: the source has nothing more to show."""
 
 
 def request_for(channel: Channel) -> ReadRequest:
@@ -124,7 +124,7 @@ def _deletion(last: LastPublished, version: int) -> Document:
         transaction_date=last.transaction_date,
         created_at=last.created_at,
         updated_at=datetime.now(UTC),
-        payload=TOMBSTONE,
+        payload=NOTHING,
     )
 
 

@@ -29,6 +29,7 @@ CREATED = 201
 COMPANY_SECONDS_MAX = 10
 """How long adding a connection waits for the company; the first sync asks again."""
 CONFLICT = 409
+UNPROCESSABLE = 422
 
 BusinessId = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 _Id = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
@@ -39,7 +40,10 @@ class NewConnection(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    realm_id: Annotated[str, Field(pattern=r"^[0-9]{1,40}$", description="the company's id")]
+    realm_id: Annotated[
+        str,
+        Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$", description="the company's id"),
+    ]
     refresh_token: Annotated[SecretStr, Field(min_length=1, max_length=4_000)]
     connection_id: Annotated[
         str | None, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")
@@ -61,6 +65,9 @@ def router(
     @routes.post("/businesses/{business_id}/connections", status_code=CREATED)
     async def add_connection(business_id: BusinessId, new: NewConnection) -> Response:
         """Connect a company, or connect it again: only its tokens are replaced then."""
+        if fault := endpoint.realm_fault(new.realm_id):
+            errors = [{"field": "realm_id", "message": fault}]
+            return problem(UNPROCESSABLE, "Wrong parameter", fault, errors=errors)
         try:
             connection = await connections.add_connection(
                 pool,

@@ -7,13 +7,6 @@ from pydantic import Field, SecretStr, field_validator
 from channel_connector.vault import Vault
 from chassis.settings import ServiceSettings
 
-API_URLS = {
-    "sandbox": "https://sandbox-quickbooks.api.intuit.com",
-    "production": "https://quickbooks.api.intuit.com",
-}
-OAUTH_URL = "https://oauth.platform.intuit.com"
-CONSENT_URL = "https://appcenter.intuit.com"
-REVOCATION_URL = "https://developer.api.intuit.com"
 CALLBACK_PATH = "/callback"
 _ANY_ADDRESS = {"0.0.0.0", "::", ""}  # noqa: S104  (compared with, not bound to)
 
@@ -75,26 +68,6 @@ class Settings(ServiceSettings):
     def _keys_can_be_read(cls, value: SecretStr) -> SecretStr:
         Vault(value.get_secret_value())
         return value
-
-    @property
-    def api_url(self) -> str:
-        """Where the accounting API is."""
-        return (self.quickbooks_api_url or API_URLS[self.quickbooks_environment]).rstrip("/")
-
-    @property
-    def oauth_url(self) -> str:
-        """Where tokens are issued."""
-        return (self.quickbooks_oauth_url or OAUTH_URL).rstrip("/")
-
-    @property
-    def consent_url(self) -> str:
-        """Where people allow access."""
-        return (self.quickbooks_oauth_url or CONSENT_URL).rstrip("/")
-
-    @property
-    def revocation_url(self) -> str:
-        """Where consents are ended."""
-        return (self.quickbooks_oauth_url or REVOCATION_URL).rstrip("/")
 
     @property
     def redirect_uri(self) -> str:

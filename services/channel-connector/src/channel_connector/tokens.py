@@ -9,7 +9,7 @@ The laws of this module:
 - A refused refresh token is read again and tried once more before the connection is given up:
   another process may have replaced it, and outages refuse good ones.
 - The row is read for each use, so a removed connection stops at once.
-Source: Intuit's OAuth FAQ, fact sheet section 9.
+Source: fact sheet section 9.
 """
 
 import asyncio

@@ -17,14 +17,9 @@ import channel_connector
 from channel_connector import connections, consent, hooks
 from channel_connector.app import PROVIDER, WEBHOOKS_PATH
 from channel_connector.clients.quickbooks import webhooks
+from channel_connector.clients.quickbooks.addresses import oauth_addresses
 from channel_connector.clients.quickbooks.client import QuickBooksClient, Retries
-from channel_connector.clients.quickbooks.oauth import (
-    AUTHORIZE_PATH,
-    REVOKE_PATH,
-    TOKEN_PATH,
-    Addresses,
-    IntuitTokens,
-)
+from channel_connector.clients.quickbooks.oauth import IntuitTokens
 from channel_connector.clients.quickbooks.system import QuickBooksCompany
 from channel_connector.consent import Consents
 from channel_connector.domain.channels import Connection
@@ -126,13 +121,7 @@ class Connector:
 
     @property
     def endpoint(self) -> IntuitTokens:
-        url = self.sandbox.url
-        at = Addresses(
-            authorize=url + AUTHORIZE_PATH,
-            token=url + TOKEN_PATH,
-            revoke=url + REVOKE_PATH,
-            redirect=REDIRECT_URI,
-        )
+        at = oauth_addresses(self.sandbox.url, REDIRECT_URI)
         return IntuitTokens(self.http, at, "sandbox-client", SecretStr("sandbox-secret"))
 
     def browser(self) -> httpx.AsyncClient:
@@ -169,6 +158,7 @@ class Connector:
                 path=WEBHOOKS_PATH,
                 signature_header=webhooks.SIGNATURE_HEADER,
                 verifier_token=SecretStr("sandbox-verifier-token"),
+                how_to_turn_on="Set the verifier token.",
                 is_genuine=webhooks.is_genuine,
                 read_notices=webhooks.read_notices,
             )

@@ -4,15 +4,20 @@ import asyncio
 
 import asyncpg
 
+from channel_connector.clients.quickbooks.client import STEP_SECONDS
 from channel_connector.pace import SharedPace
 
 MARGIN_SECONDS = 0.02
 """How far the clocks of the database and of this process may read apart between two turns."""
 
 
+def pace_of(pool: asyncpg.Pool, realm_id: str) -> SharedPace:
+    return SharedPace(pool, provider="p", realm_id=realm_id, step_seconds=STEP_SECONDS)
+
+
 async def test_no_second_has_more_than_ten_requests_of_two_processes(pool: asyncpg.Pool) -> None:
     loop = asyncio.get_running_loop()
-    replicas = [SharedPace(pool, provider="p", realm_id="913") for _ in range(2)]
+    replicas = [pace_of(pool, "913") for _ in range(2)]
     times: list[float] = []
 
     async def ask(pace: SharedPace) -> None:
@@ -28,6 +33,6 @@ async def test_no_second_has_more_than_ten_requests_of_two_processes(pool: async
 async def test_companies_do_not_wait_for_each_other(pool: asyncpg.Pool) -> None:
     loop = asyncio.get_running_loop()
     started = loop.time()
-    paces = [SharedPace(pool, provider="p", realm_id=str(number)) for number in range(10)]
+    paces = [pace_of(pool, str(number)) for number in range(10)]
     await asyncio.gather(*(pace.wait() for pace in paces))
     assert loop.time() - started < 1

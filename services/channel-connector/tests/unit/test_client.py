@@ -8,9 +8,10 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from channel_connector.clients.quickbooks.addresses import Addresses
 from channel_connector.clients.quickbooks.client import QuickBooksClient, Retries
 from channel_connector.clients.quickbooks.faults import WrongRequestError
-from channel_connector.clients.quickbooks.oauth import Addresses, IntuitTokens
+from channel_connector.clients.quickbooks.oauth import IntuitTokens
 from channel_connector.provider import InvalidGrantError, SourceError
 
 TIME = "2026-03-02T09:00:00.123-08:00"

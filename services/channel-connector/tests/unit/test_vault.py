@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from channel_connector.clients.quickbooks.addresses import api_address, oauth_addresses
 from channel_connector.settings import Settings
 from channel_connector.vault import Owner, UnknownKeyError, Vault
 from chassis.settings import read_settings
@@ -67,14 +68,22 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-def test_addresses_follow_the_environment(environment: pytest.MonkeyPatch) -> None:
-    assert read_settings(Settings).api_url == "https://sandbox-quickbooks.api.intuit.com"
-    environment.setenv("QUICKBOOKS_ENVIRONMENT", "production")
+def test_an_empty_address_is_none(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("QUICKBOOKS_API_URL", "")
-    assert read_settings(Settings).api_url == "https://quickbooks.api.intuit.com"
-    assert read_settings(Settings).oauth_url == "https://oauth.platform.intuit.com"
-    environment.setenv("QUICKBOOKS_API_URL", "http://127.0.0.1:8090/")
-    assert read_settings(Settings).api_url == "http://127.0.0.1:8090"
+    assert read_settings(Settings).quickbooks_api_url is None
+
+
+def test_addresses_follow_the_environment() -> None:
+    assert api_address("sandbox", None) == "https://sandbox-quickbooks.api.intuit.com"
+    assert api_address("production", None) == "https://quickbooks.api.intuit.com"
+    assert api_address("production", "http://127.0.0.1:8090/") == "http://127.0.0.1:8090"
+    at = oauth_addresses(None, "http://localhost/callback")
+    assert at.authorize == "https://appcenter.intuit.com/connect/oauth2"
+    assert at.token == "https://oauth.platform.intuit.com/oauth2/v1/tokens/bearer"
+    assert at.revoke == "https://developer.api.intuit.com/v2/oauth2/tokens/revoke"
+    at = oauth_addresses("http://127.0.0.1:8090/", "http://localhost/callback")
+    assert at.token == "http://127.0.0.1:8090/oauth2/v1/tokens/bearer"
+    assert at.redirect == "http://localhost/callback"
 
 
 def test_secrets_do_not_show(environment: pytest.MonkeyPatch) -> None:

@@ -22,6 +22,8 @@ from channel_connector.provider import SourceError, TokenSource
 log = structlog.get_logger(__name__)
 
 MINOR_VERSION = "75"
+STEP_SECONDS = 0.125
+"""Between two requests to a company: never more than 10 in a second or 500 in a minute."""
 TIMEOUT = httpx.Timeout(125.0, connect=10.0)
 """Intuit gives up a request itself after 120 seconds."""
 

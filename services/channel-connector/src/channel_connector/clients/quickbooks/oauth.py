@@ -7,21 +7,18 @@ Source: Intuit's OAuth 2.0 page and FAQ, fact sheet section 9.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import httpx
 import structlog
 from pydantic import SecretStr
 
 from channel_connector.clients.quickbooks import wire
+from channel_connector.clients.quickbooks.addresses import Addresses
 from channel_connector.clients.quickbooks.faults import OK, TOO_MANY_REQUESTS
-from channel_connector.provider import Callback, InvalidGrantError, SourceError, Tokens
+from channel_connector.provider import Callback, Grant, InvalidGrantError, SourceError, Tokens
 
 log = structlog.get_logger(__name__)
 
-AUTHORIZE_PATH = "/connect/oauth2"
-TOKEN_PATH = "/oauth2/v1/tokens/bearer"  # noqa: S105  (a path)
-REVOKE_PATH = "/v2/oauth2/tokens/revoke"
 SCOPE = "com.intuit.quickbooks.accounting"
 TIMEOUT_SECONDS = 20.0
 ACCESS_TOKEN_SECONDS_DEFAULT = 3600
@@ -31,16 +28,6 @@ _REFUSALS = {
     "invalid_scope": "Intuit does not allow this app to read accounting data; check the app's "
     "scopes at Intuit.",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Addresses:
-    """Where Intuit's three endpoints are, and where its consent page sends people back to."""
-
-    authorize: str
-    token: str
-    revoke: str
-    redirect: str
 
 
 class IntuitTokens:
@@ -78,21 +65,32 @@ class IntuitTokens:
             )
             return Callback(state, refusal=refusal)
         code, realm = parameters.get("code", ""), parameters.get("realmId", "")
-        if not code or not (realm.isascii() and realm.isdigit() and len(realm) <= REALM_DIGITS_MAX):
+        if not code or self.realm_fault(realm):
             text = "Intuit's answer lacks the code or the company. Start again from the program."
             return Callback(state, refusal=text)
         return Callback(state, code=code, realm_id=realm)
 
-    async def exchange(self, code: str) -> Tokens:
+    def realm_fault(self, realm_id: str) -> str | None:
+        """What is wrong with a company's id, if anything."""
+        if realm_id.isascii() and realm_id.isdigit() and len(realm_id) <= REALM_DIGITS_MAX:
+            return None
+        return f"A QuickBooks company's id has digits only, {REALM_DIGITS_MAX} at most."
+
+    async def exchange(self, callback: Callback) -> Grant:
         """Use the code of a consent once.
 
         Raises:
             InvalidGrantError: it was refused.
             SourceError: the endpoint did not answer, or with something else.
         """
-        return await self._trade(
-            {"grant_type": "authorization_code", "code": code, "redirect_uri": self._at.redirect}
+        tokens = await self._trade(
+            {
+                "grant_type": "authorization_code",
+                "code": callback.code,
+                "redirect_uri": self._at.redirect,
+            }
         )
+        return Grant(callback.realm_id, tokens)
 
     async def refresh(self, refresh_token: str) -> Tokens:
         """Use a refresh token once.
