@@ -243,6 +243,37 @@ async def test_a_retry_in_the_name_of_a_run_that_wants_none_changes_nothing(stor
     assert await story.commands(retry) == []
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason", "field"),
+    [
+        ({"business_id": "other"}, "unknown-business", "business_id"),
+        ({"channel_id": "none"}, "unknown-channel", "channel_id"),
+        ({"business_id": "other", "channel_id": CHANNEL}, "unknown-business", "business_id"),
+        ({"sync_id": "none"}, "unknown-sync", "sync_id"),
+    ],
+)
+async def test_a_retry_of_what_nobody_knows_is_rejected(
+    story: Story, fields: Body, reason: str, field: str
+) -> None:
+    await story.channels(channel())
+
+    (answer,) = await story.commands(
+        {"type": "retry-failed-sales", "business_id": BUSINESS, **fields}
+    )
+
+    assert (answer.type, answer.body["reason"], answer.body["field"]) == (
+        *("command-rejected", reason),
+        field,
+    )
+
+
+async def test_a_retry_where_nothing_waits_changes_nothing(story: Story) -> None:
+    await story.channels(channel())
+    retry = {"type": "retry-failed-sales", "business_id": BUSINESS}
+
+    assert await story.commands(retry, {**retry, "channel_id": CHANNEL}) == []
+
+
 async def test_documents_that_the_connector_could_not_read_are_errors(story: Story) -> None:
     failed = {"kind": "invoice", "external_id": "9", "code": "document-invalid", "message": "no"}
 

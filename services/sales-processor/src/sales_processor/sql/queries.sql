@@ -525,6 +525,13 @@ from channels
 where channel_type = 'manual' and business_id = any(:business_ids::text[])
 group by business_id;
 
+-- name: find_channels(business_id, channel_id)^
+-- Whether any channel of a business is known, and whether this one is; null stands for any.
+select count(*) > 0 as business,
+    count(*) filter (where :channel_id::text is null or channel_id = :channel_id) > 0 as channel
+from channels
+where business_id = :business_id;
+
 -- name: list_sales(business_id, from_date, to_date, channel_id, status, product_id, number, before_date, before_id, count)
 -- A page of the sales of a business, newest first, with the errors of those that wait. A sale that
 -- has no cost yet for the first time is one that waits.

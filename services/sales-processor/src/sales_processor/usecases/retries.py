@@ -71,7 +71,15 @@ async def retry_failed_sales(
         run = await queries.find_run(
             batch.connection, business_id=command.business_id, sync_id=command.sync_id
         )
-        if run is None or run["phase"] != "retrying":
+        if run is None:
+            batch.reject(
+                received,
+                reason="unknown-sync",
+                message=f"{command.business_id} has no sync {command.sync_id}; leave sync_id out.",
+                field="sync_id",
+            )
+            return
+        if run["phase"] != "retrying":
             log.info("retries were asked for a run that wants none", sync_id=command.sync_id)
             return
     token = command.sync_id or command.after or f"retry:{received.identity}"
@@ -84,6 +92,8 @@ async def retry_failed_sales(
             limit=CHUNK + 1,
         )
     )
+    if not found and token.startswith("retry:") and await _is_refused(batch, received, command):
+        return
     keys = [(row["business_id"], row["sale_id"]) for row in found[:CHUNK]]
     more = len(found) > CHUNK
     if more:
@@ -91,6 +101,32 @@ async def retry_failed_sales(
             batch, command.model_copy(update={"after": token}), identity=received.identity
         )
     await try_again(batch, keys, token=token, run=run, last=not more, cause=received)
+
+
+async def _is_refused(
+    batch: Batch[Any], received: Received[Any], command: RetryFailedSales
+) -> bool:
+    """Refuse a person's command about a business or channel that nobody told us of."""
+    known = await queries.find_channels(
+        batch.connection, business_id=command.business_id, channel_id=command.channel_id
+    )
+    if not known["business"]:
+        batch.reject(
+            received,
+            reason="unknown-business",
+            message=f"Sales are not tracked for {command.business_id}; publish "
+            "enable-sales-tracking to channels.commands.v1 first.",
+            field="business_id",
+        )
+    elif not known["channel"]:
+        batch.reject(
+            received,
+            reason="unknown-channel",
+            message=f"{command.business_id} has no channel {command.channel_id}; leave channel_id "
+            "out to try the failed sales of all its channels again.",
+            field="channel_id",
+        )
+    return not (known["business"] and known["channel"])
 
 
 async def try_again(
