@@ -16,7 +16,7 @@ ARGS ?=
 PYTHON ?=
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
 
-.PHONY: help setup demo test check ci up down bench bench-connector lock format clean
+.PHONY: help setup demo test check ci up down bench bench-connector bench-recost lock format clean
 
 help: ## list these targets
 	@echo "make demo and make test are all you need on a fresh machine. All targets:"
@@ -66,6 +66,9 @@ bench: setup ## measure sales per second beside the floor of the same rows by CO
 
 bench-connector: setup ## measure a first sync of 10,000 invoices and an idle one
 	@$(PY) services/channel-connector/tests/performance/bench.py $(ARGS)
+
+bench-recost: setup ## measure lines a second of running a product's costs again, in memory
+	@$(PY) tests/performance/inventory_recost.py $(ARGS)
 
 lock: setup ## compile requirements.lock and kafka-jars.lock anew
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv

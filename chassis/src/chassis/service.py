@@ -93,7 +93,7 @@ def main(definition: Definition, arguments: Sequence[str] | None = None) -> int:
         if chosen.command == "migrate":
             migrate(settings.database_url, definition.migrations)
         elif chosen.command == "run":
-            _tune_garbage_collection()
+            tune_garbage_collection()
             uvloop.run(_run(definition, settings))
         elif chosen.command == "offsets":
             uvloop.run(_offsets(definition, settings, chosen))
@@ -111,7 +111,7 @@ def main(definition: Definition, arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _tune_garbage_collection() -> None:
+def tune_garbage_collection() -> None:
     """Collect less often: batches make many short-lived objects and few cycles."""
     gc.collect()
     gc.freeze()

@@ -90,7 +90,7 @@ def replay(books: Books, former: Sale) -> None:
         _taken_now(new, books.stocks[new.product_id].operations) if new is old else new
         for new, old in zip(taken, former.lines, strict=True)
     )
-    books.put(replace(former, lines=lines))
+    books.put(former.with_lines(lines))
 
 
 def take_all(

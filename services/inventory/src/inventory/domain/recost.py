@@ -255,7 +255,7 @@ def _merged(old: Sale, new: Sale) -> Sale:
     if new is old:
         return old
     both = zip(old.lines, new.lines, strict=True)
-    return replace(old, lines=tuple(_kept(o, n) if _same(o, n) else n for o, n in both))
+    return old.with_lines(tuple(_kept(o, n) if _same(o, n) else n for o, n in both))
 
 
 def _all_same(old: Sale, new: Sale) -> bool:
@@ -264,7 +264,7 @@ def _all_same(old: Sale, new: Sale) -> bool:
 
 def _same(old: Line, new: Line) -> bool:
     """Whether a line has the same goods at the same cost; how they came does not matter."""
-    return (
+    return new is old or (
         (old.open, old.short_returned) == (new.open, new.short_returned)
         and (not old.missing or (old.average, old.uncosted) == (new.average, new.uncosted))
         and held(old.allocations) == held(new.allocations)

@@ -9,7 +9,7 @@ The laws of this module (I2, I3, SA8):
 - A line's cost is rounded once.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
@@ -122,10 +122,23 @@ class Sale:
         """The line of this id."""
         return next(line for line in self.lines if line.line_id == line_id)
 
+    def with_lines(self, lines: tuple[Line, ...]) -> "Sale":
+        """The document with other lines."""
+        return Sale(
+            self.sale_id,
+            self.revision,
+            self.costing,
+            self.sale_date,
+            self.customer_external_id,
+            self.order,
+            lines,
+            self.returns,
+        )
+
     def with_line(self, changed: Line) -> "Sale":
         """The document with one line replaced."""
         lines = (changed if line.line_id == changed.line_id else line for line in self.lines)
-        return replace(self, lines=tuple(lines))
+        return self.with_lines(tuple(lines))
 
     def with_lines_of(self, other: "Sale") -> "Sale":
         """The document with the lines and the costing of another that has some of its lines."""
@@ -134,8 +147,11 @@ class Sale:
         return replace(self, costing=other.costing, lines=tuple(lines))
 
 
-def held(allocations: Iterable[Allocation]) -> tuple[tuple[str, Decimal, Decimal], ...]:
+def held(allocations: Sequence[Allocation]) -> tuple[tuple[str, Decimal, Decimal], ...]:
     """Lots with unit cost and quantity, each once, in the order of taking."""
+    if len(allocations) == 1:
+        only = allocations[0]
+        return ((only.lot_id, only.unit_cost, only.quantity),)
     merged: dict[tuple[str, Decimal], Decimal] = {}
     for a in allocations:
         key = (a.lot_id, a.unit_cost)
@@ -143,8 +159,10 @@ def held(allocations: Iterable[Allocation]) -> tuple[tuple[str, Decimal, Decimal
     return tuple((lot_id, cost, quantity) for (lot_id, cost), quantity in merged.items())
 
 
-def gave(returned: Iterable[Returned]) -> tuple[tuple[Any, ...], ...]:
+def gave(returned: Sequence[Returned]) -> tuple[tuple[Any, ...], ...]:
     """Sources with lot, unit cost and quantity, each once, in the order of giving back."""
+    if not returned:
+        return ()
     merged: dict[tuple[object, ...], Decimal] = {}
     for r in returned:
         key = (r.source_sale_id, r.source_line_id, r.lot_id, r.unit_cost)
