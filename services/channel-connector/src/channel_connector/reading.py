@@ -2,7 +2,7 @@
 
 The laws of this module: no transaction is open while the source is asked; a page, its deletions and
 the position after it are stored in one transaction, so a run goes on from its last stored page; a
-reported deletion is confirmed by a read, and one of a document never published is dropped.
+reported deletion is confirmed by a read, and one of a document never met is dropped.
 """
 
 from collections.abc import Collection
@@ -16,7 +16,7 @@ from channel_connector import store
 from channel_connector.domain.channels import Channel
 from channel_connector.domain.documents import KINDS, Document, DocumentKey
 from channel_connector.provider import AccountingSystem, Page, ReadRequest
-from channel_connector.store import LastPublished, Run
+from channel_connector.store import Deletable, Run
 
 NOTHING = b"null"
 """The payload of a deletion: the source has nothing more to show."""
@@ -84,7 +84,7 @@ async def _keep_page(
 async def _missing(
     pool: asyncpg.Pool, run: Run, system: AccountingSystem, page: Page
 ) -> list[DocumentKey]:
-    """Published documents that the source does not have any more, by comparing ids."""
+    """Known documents that the source does not have any more, by comparing ids."""
     missing: list[DocumentKey] = []
     for kind in page.compare:
         known = await store.list_live_ids(pool, run.channel_id, kind)
@@ -97,15 +97,13 @@ async def _missing(
 async def _confirm(
     pool: asyncpg.Pool, run: Run, system: AccountingSystem, reported: Collection[DocumentKey]
 ) -> list[Document]:
-    """Deletions of published documents that a read confirms; those alive after all come as such."""
+    """Deletions of known documents that a read confirms; those alive after all come as such."""
     if not reported:
         return []
     keys = list(dict.fromkeys(reported))
     pending = await store.list_unsettled_deletions(pool, run.channel_id, keys)
     outcome: list[Document] = []
-    for last in await store.list_published(pool, run.channel_id, keys):
-        if last.status == "deleted":
-            continue
+    for last in await store.list_deletable(pool, run.channel_id, keys):
         alive = await system.find(last.key)
         if alive is not None:
             outcome.append(alive)
@@ -115,7 +113,7 @@ async def _confirm(
     return outcome
 
 
-def _deletion(last: LastPublished, version: int) -> Document:
+def _deletion(last: Deletable, version: int) -> Document:
     """A deletion as a version of the document, dated like the sale that it undoes."""
     return Document(
         key=last.key,

@@ -261,32 +261,31 @@ async def save_documents(
 
 
 @dataclass(frozen=True, slots=True)
-class LastPublished:
-    """The last published version of a document; `version_max` counts unpublished ones too."""
+class Deletable:
+    """A document that may be deleted, dated as it was last published or, if it never was, met.
+
+    `version_max` is the highest version known at all.
+    """
 
     key: DocumentKey
-    version: int
-    status: str
     transaction_date: date | None
     created_at: datetime | None
     version_max: int
 
 
-async def list_published(
+async def list_deletable(
     session: Session | asyncpg.Pool, channel_id: str, keys: Collection[DocumentKey]
-) -> list[LastPublished]:
-    """What was last published of documents; those never published are left out."""
-    rows = queries.list_published(
+) -> list[Deletable]:
+    """Those of the documents that are known and not known to be deleted."""
+    rows = queries.list_deletable(
         session,
         channel_id=channel_id,
         kinds=[k.kind for k in keys],
         external_ids=[k.external_id for k in keys],
     )
     return [
-        LastPublished(
+        Deletable(
             key=DocumentKey(row["kind"], row["external_id"]),
-            version=row["version"],
-            status=row["status"],
             transaction_date=row["transaction_date"],
             created_at=row["source_created_at"],
             version_max=row["version_max"],
@@ -296,7 +295,7 @@ async def list_published(
 
 
 async def list_live_ids(session: Session | asyncpg.Pool, channel_id: str, kind: Kind) -> list[str]:
-    """Ids of published documents that are not known to be deleted."""
+    """Ids of documents that are known and not known to be deleted."""
     rows = queries.list_live_ids(session, channel_id=channel_id, kind=kind)
     return [row["external_id"] async for row in rows]
 
@@ -332,6 +331,7 @@ async def plan_publication(
     )
     chosen = {"channel_id": run.channel_id, "sync_id": run.sync_id}
     await queries.settle_superseded(session, **chosen)
+    await queries.settle_unpublished_deletions(session, **chosen)
     await queries.settle_before_initial_date(session, **chosen, initial_date=initial_date)
     to_publish = await queries.number_documents(session, sync_id=run.sync_id)
     counts = await list_counts(session, run.sync_id)

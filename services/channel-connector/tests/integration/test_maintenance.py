@@ -6,6 +6,7 @@ import base64
 from typing import Any
 
 from channel_connector import maintenance
+from channel_connector.clients.quickbooks.documents import document_of
 from channel_connector.clients.quickbooks.normalise import normalise
 from channel_connector.domain.documents import Failure
 from channel_connector.vault import Vault
@@ -118,6 +119,21 @@ async def test_what_could_not_be_read_is_published_once_it_can(connector: Any) -
     await connector.worker.work_once()
     captured = [p for p in await connector.driver.take_outbox() if p.type == "transaction-captured"]
     assert [c.body["version"] for c in captured] == [int(made["SyncToken"])]
+
+
+async def test_what_failed_and_was_deleted_since_is_not_brought_to_life(connector: Any) -> None:
+    sandbox = connector.sandbox
+    await connector.connect()
+    made = sell(sandbox, "1001")
+    path = f"/companies/{sandbox.realm}/invoices/{made['Id']}"
+    sandbox.control("PUT", f"{path}/verbatim", dict(made) | {"TotalAmt": 1})
+    assert len((await connector.sync()).summary["failed"]) == 1
+    sandbox.control("DELETE", path)
+    outcome = await connector.sync()
+    assert (outcome.captured, outcome.summary["failed"]) == ([], [])
+    good = normalise(document_of("invoice", dict(made)), "USD")
+    (found,) = await maintenance.renormalise(connector.pool, lambda *_: good)
+    assert found.to_publish == 0
 
 
 async def test_what_would_fail_now_is_reported_and_left(connector: Any) -> None:

@@ -189,6 +189,22 @@ async def test_what_was_never_published_is_not_deleted(connector: Any) -> None:
     assert outcome.captured == []
 
 
+async def test_what_failed_last_and_is_deleted_is_deleted(connector: Any) -> None:
+    """The version that could not be read has a number, which the deletion must not take."""
+    sandbox = connector.sandbox
+    await connector.connect()
+    sell(sandbox, 1)
+    (made,) = (await connector.sync()).captured
+    path = f"/companies/{sandbox.realm}/invoices/{made['external_id']}"
+    row = dict(sandbox.control("GET", path))
+    sandbox.control("PUT", f"{path}/verbatim", row | {"SyncToken": "1", "TotalAmt": 1})
+    assert len((await connector.sync()).summary["failed"]) == 1
+    sandbox.control("DELETE", path)
+    outcome = await connector.sync()
+    assert [(c["version"], c["status"]) for c in outcome.captured] == [(2, "deleted")]
+    assert (await connector.sync()).captured == []
+
+
 async def test_documents_before_the_initial_date_stay_out(connector: Any) -> None:
     sandbox = connector.sandbox
     await connector.connect()

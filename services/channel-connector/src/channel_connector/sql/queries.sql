@@ -301,27 +301,35 @@ order by kind, external_id, version
 on conflict (channel_id, kind, external_id, version) do update
 set met_in = excluded.met_in;
 
--- name: list_published(channel_id, kinds, external_ids)
--- The last published version of documents, and the highest version known at all.
+-- name: list_deletable(channel_id, kinds, external_ids)
+-- Documents that were published or failed and whose deletion is not settled: the version that a
+-- deletion undoes, and the highest version known at all, whatever became of it.
+with known as (
+    select kind, external_id, version, outcome, transaction_date, source_created_at,
+           max(version) over document as version_max,
+           bool_or(status = 'deleted' and outcome in ('published', 'superseded')) over document
+               as is_gone
+    from documents
+    join unnest(:kinds::text[], :external_ids::text[]) as wanted (kind, external_id)
+         using (kind, external_id)
+    where channel_id = :channel_id
+    window document as (partition by kind, external_id)
+)
 select distinct on (kind, external_id)
-       kind, external_id, version, status, transaction_date, source_created_at, source_updated_at,
-       max(version) over (partition by kind, external_id) as version_max
-from documents
-join unnest(:kinds::text[], :external_ids::text[]) as wanted (kind, external_id)
-     using (kind, external_id)
-where channel_id = :channel_id and outcome = 'published'
-order by kind, external_id, version desc;
+       kind, external_id, transaction_date, source_created_at, version_max
+from known
+where outcome in ('published', 'failed') and not is_gone
+order by kind, external_id, (outcome = 'published') desc, version desc;
 
 -- name: list_live_ids(channel_id, kind)
--- Ids of published documents whose deletion is not published, for comparison with the source's.
+-- Ids of documents that were published or failed and whose deletion is not settled, for comparison
+-- with the source's.
 select external_id
-from (
-    select distinct on (external_id) external_id, status
-    from documents
-    where channel_id = :channel_id and kind = :kind and outcome = 'published'
-    order by external_id, version desc
-) as last
-where status <> 'deleted'
+from documents
+where channel_id = :channel_id and kind = :kind
+group by external_id
+having bool_or(outcome in ('published', 'failed'))
+   and not bool_or(status = 'deleted' and outcome in ('published', 'superseded'))
 order by external_id;
 
 -- name: list_last_payloads(channel_id, kinds, external_ids)
@@ -364,6 +372,23 @@ where d.met_in = :sync_id
         and newer.external_id = d.external_id
         and newer.version > d.version
         and (newer.outcome = 'published' or newer.met_in = :sync_id)
+  );
+
+-- name: settle_unpublished_deletions(channel_id, sync_id)!
+-- The deletion of a document that was never published is kept, so that nothing reads the document
+-- anew as if it were alive, and stays out.
+update documents as d
+set outcome = 'superseded', settled_in = :sync_id
+where d.met_in = :sync_id
+  and d.status = 'deleted'
+  and d.outcome = 'pending'
+  and not exists (
+      select 1
+      from documents as earlier
+      where earlier.channel_id = :channel_id
+        and earlier.kind = d.kind
+        and earlier.external_id = d.external_id
+        and earlier.outcome = 'published'
   );
 
 -- name: settle_before_initial_date(channel_id, sync_id, initial_date)!
