@@ -5,14 +5,13 @@ step of a story is a sync of its own. Figures are status, revenue and cost; what
 lot, of return lots by their day.
 """
 
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
 from sales_processor.testing import Body, channel, line, transaction
 
-from .conftest import Books
+from .conftest import Books, Told
 
 MARCH_5, MARCH_9 = "2026-03-05", "2026-03-09"
 
@@ -32,17 +31,6 @@ def memo(
     return transaction(
         "memo", made, **{"kind": "credit-memo", "transaction_date": MARCH_5, **fields}
     )
-
-
-@dataclass(frozen=True)
-class Told:
-    """A story: what is synced, step by step, and what the books say at its end."""
-
-    name: str
-    steps: list[Body]
-    figures: dict[str, str]
-    remaining: str
-    settings: dict[str, str] = field(default_factory=dict)
 
 
 EURO = {"currency": "EUR", "home_currency": "USD", "exchange_rate": "1.1"}
@@ -195,14 +183,7 @@ STORIES = [
 
 @pytest.mark.parametrize("told", STORIES, ids=lambda told: told.name.replace(" ", "-"))
 async def test_a_story_of_returns(told: Told, books: Books) -> None:
-    await books.channels(channel(settings=told.settings))
-
-    for number, step in enumerate(told.steps):
-        summary = await books.sync(step, sync=f"sync-{number}")
-        assert summary["errors"] == []
-
-    assert await books.figures() == told.figures
-    assert await books.remaining() == told.remaining
+    await books.live(told)
 
 
 async def test_a_full_return_has_the_margin_percent_of_its_sale(books: Books) -> None:

@@ -6,6 +6,7 @@ unit and comes from one lot. What inventory really does is tested there.
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 import asyncpg
@@ -101,7 +102,9 @@ def transaction(
     }
     content.setdefault(
         "content_hash",
-        f"{content['transaction_date']} {content['customer']} {content['lines']}"[:200],
+        sha256(
+            f"{content['transaction_date']} {content['customer']} {content['lines']}".encode()
+        ).hexdigest(),
     )
     return content
 
