@@ -135,6 +135,15 @@ DOCUMENT = {
 }
 
 
+DESK = {
+    "product_id": "desk",
+    "item_links": [
+        {"connection_id": "elsewhere", "item_external_id": "8"},
+        {"connection_id": "quickbooks", "item_external_id": "7"},
+    ],
+}
+
+
 @pytest.fixture
 def told(answers: dict[str, Any]) -> dict[str, Any]:
     sales = "sales/businesses/acme/sales"
@@ -144,6 +153,7 @@ def told(answers: dict[str, Any]) -> dict[str, Any]:
         f"{sales}?number=nine": page(),
         f"{sales}/sale-1/revisions": page(REVISION),
         "inventory/businesses/acme/stock-transactions": page(CHANGE),
+        "inventory/businesses/acme/products/desk": DESK,
         "channel/channels/books": {"connection_id": "quickbooks"},
         "channel/businesses/acme/transactions/invoice/145": page(
             {**DOCUMENT, "channel_id": "other", "payload": {"Id": "strange"}}, DOCUMENT
@@ -162,11 +172,11 @@ def test_a_sale_is_explained(name: str) -> None:
     assert max(len(line) for line in shown.splitlines()) <= 80
     for text in (
         "invoice 1040 of 2026-01-20, Blue Door Studio, active",
-        "1. Walnut Desk: 3.50 at 260, 910.00 EUR",
-        "   item 7 of quickbooks is linked to product desk",
+        "1. Walnut Desk: 3.5 at 260.00, 910.00 EUR",
+        "   link used: item 7 of quickbooks is product desk",
         "   revenue 972.00 (less 10.00 discount, times 1.08)",
         "   3 of lot WD-1 received 2026-01-05 at 1.001 = 3.003",
-        "   0.50 were not in stock, 0.50 still are not, at the average of 2",
+        "   0.5 were not in stock, 0.5 still are not, at the average of 2.00 = 1.00",
         "   cost 4.00 (rounded once from 4.003)",
         "2. Delivery [by van], 910.00 EUR",
         "   not counted: shipping",
@@ -187,10 +197,48 @@ def test_an_explanation_as_json_has_all_parts() -> None:
     assert explained == {
         "sale": SALE,
         "connection_id": "quickbooks",
+        "changed_links": {},
         "revisions": [REVISION],
         "stock_transactions": [CHANGE],
         "documents": [DOCUMENT],
     }
+
+
+UNLINKED = {"product_id": "desk", "item_links": DESK["item_links"][:1]}
+LAMP = {
+    "product_id": "lamp",
+    "item_links": [{"connection_id": "quickbooks", "item_external_id": "7"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("catalogue", "now", "says"),
+    [
+        (
+            [UNLINKED, LAMP],
+            "lamp",
+            "item 7 is now lamp: this version keeps desk, a later one counts as lamp",
+        ),
+        (
+            [UNLINKED],
+            None,
+            "item 7 is linked to no product now: this version keeps desk, a later one waits",
+        ),
+    ],
+)
+def test_sa4_a_link_that_changed_since_is_told(
+    told: dict[str, Any], catalogue: list[Body], now: str | None, says: str
+) -> None:
+    told |= {
+        "inventory/businesses/acme/products": page(*catalogue),
+        "inventory/businesses/acme/products/desk": UNLINKED,
+    }
+
+    shown = " ".join(run("explain", "sale-1").stdout.split())
+
+    assert "link used: item 7 of quickbooks is product desk" in shown
+    assert says in shown
+    assert json.loads(run("explain", "sale-1", "--json").stdout)["changed_links"] == {"7": now}
 
 
 def test_a_sale_recorded_by_hand_has_no_document(told: dict[str, Any]) -> None:

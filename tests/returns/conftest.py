@@ -52,6 +52,7 @@ class Books(Story):
     def __init__(self, sales: asyncpg.Pool, stock: asyncpg.Pool) -> None:
         super().__init__(Driver(sales, sales_subscriptions(), group="sales-processor"))
         self._stock = Driver(stock, inventory_subscriptions(), group="inventory")
+        self.stock_events: list[Published] = []
 
     async def tell_inventory(self, *commands: Body) -> list[Published]:
         """Apply commands to inventory, and what it publishes to the sales."""
@@ -60,6 +61,7 @@ class Books(Story):
         )
         told: list[Published] = []
         products = [p.body for p in out if p.topic == "inventory.products.v1"]
+        self.stock_events += [p for p in out if p.topic == "inventory.events.v1"]
         events = [p.body for p in out if p.topic == "inventory.events.v1"]
         if products:
             told += await self.products(*products)

@@ -216,7 +216,7 @@ async def test_sa6_a_void_adds_reversals_that_net_to_zero_for_each_lot(books: Bo
     assert await books.unbalanced() == []
 
 
-HISTORY = {
+HISTORY: dict[str, dict[str, Any]] = {
     "first": {"version": 1, "quantity": "5"},
     "second": {"version": 2, "quantity": "7"},
     "void": {"version": 3, "quantity": "0", **VOIDED},
@@ -278,6 +278,33 @@ async def test_sa4_a_sale_waits_whole_and_names_every_missing_link(books: Books)
     assert [error["message"].count(f"item {item})") for item in ("7", "98", "99")] == [0, 1, 1]
     assert await books.figures() == {"sale": "waiting 0.00 0.00"}
     assert await books.remaining() == "a:10 b:10"
+
+
+@pytest.mark.parametrize(
+    ("commands", "product_id", "says"),
+    [
+        (
+            [{**link("7", "desk"), "type": "unlink-item"}],
+            None,
+            "wait until the item is linked again.",
+        ),
+        ([link("7", "chair")], "chair", "count as product chair."),
+        ([link("7", "desk"), {**link("6", "desk"), "type": "unlink-item"}], None, None),
+    ],
+)
+async def test_sa4_a_changed_link_says_what_it_means(
+    books: Books, commands: list[Body], product_id: str | None, says: str | None
+) -> None:
+    await books.goods("chair", "8")
+
+    await books.tell_inventory(*commands)
+
+    told = [event.body for event in books.stock_events if event.type == "item-link-changed"]
+    assert len(told) == (says is not None)
+    if says is not None:
+        assert (told[0]["previous_product_id"], told[0].get("product_id")) == ("desk", product_id)
+        assert "Sales recorded so far keep it" in told[0]["message"]
+        assert told[0]["message"].endswith(says)
 
 
 async def test_sa4_a_new_link_counts_for_later_versions_only(books: Books) -> None:

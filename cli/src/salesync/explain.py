@@ -45,9 +45,11 @@ def explain(
     ):
         owner, found = find_sale(connector, processor, sale, business)
         sale_id = found["sale_id"]
+        connection = _connection(connector, found)
         explained = {
             "sale": found,
-            "connection_id": _connection(connector, found),
+            "connection_id": connection,
+            "changed_links": changed_links(inventory, owner, connection, found["lines"]),
             "revisions": list(processor.items("businesses", owner, "sales", sale_id, "revisions")),
             "stock_transactions": list(
                 inventory.items("businesses", owner, "stock-transactions", sale_id=sale_id)
@@ -91,6 +93,44 @@ def _connection(connector: Service, sale: Body) -> str | None:
     return None if channel is None else channel["connection_id"]
 
 
+def changed_links(
+    inventory: Service, business: str, connection: str | None, lines: Iterable[Body]
+) -> dict[str, str | None]:
+    """Items of tracked lines that are not what they were recorded as any more, with what they are.
+
+    The catalogue is searched only for items whose product has them no more; None is no link.
+    """
+    recorded = {
+        line["item_external_id"]: line["product_id"]
+        for line in lines
+        if line["item_external_id"] is not None and line["product_id"] is not None
+    }
+    if connection is None:
+        return {}
+    for product_id in dict.fromkeys(recorded.values()):
+        product = inventory.find("businesses", business, "products", product_id)
+        for item in _items_of(product, connection):
+            recorded.pop(item, None)
+    changed: dict[str, str | None] = dict.fromkeys(recorded)
+    left = set(changed)
+    catalogue = inventory.items("businesses", business, "products") if left else iter(())
+    for product in catalogue:
+        for item in left & _items_of(product, connection):
+            changed[item] = product["product_id"]
+            left.discard(item)
+        if not left:
+            break
+    return changed
+
+
+def _items_of(product: Body | None, connection: str) -> set[str]:
+    return {
+        link["item_external_id"]
+        for link in ([] if product is None else product["item_links"])
+        if link["connection_id"] == connection
+    }
+
+
 def _documents(connector: Service, business: str, sale: Body) -> list[dict[str, Any]]:
     """Every version of the sale's document as it came, of the sale's channel."""
     if sale["external_id"] is None:
@@ -124,20 +164,34 @@ def _show(explained: Body, to: Console) -> None:
         for row in explained["stock_transactions"]
         if row["lot_id"] is not None
     }
+    changed = explained["changed_links"]
     for line in sale["lines"]:
         for text in _line(line, sale, explained["connection_id"], received):
             _say(to, text)
+        if line["product_id"] is not None and line["item_external_id"] in changed:
+            _say(to, f"   {_since(line, changed[line['item_external_id']])}")
     _show_revisions(explained["revisions"], to)
     _show_stock(explained["stock_transactions"], to)
     _show_documents(explained["documents"], sale, to)
+
+
+def _since(line: Body, now: str | None) -> str:
+    """What became of the item's link since the line was recorded."""
+    item, product = line["item_external_id"], line["product_id"]
+    if now is None:
+        return (
+            f"item {item} is linked to no product now: this version keeps {product}, a later one"
+            " waits for a link"
+        )
+    return f"item {item} is now {now}: this version keeps {product}, a later one counts as {now}"
 
 
 def _line(
     line: Body, sale: Body, connection: str | None, received: Mapping[str, str | None]
 ) -> Iterable[str]:
     """What a line says, one text for each fact."""
-    name = line.get("product_name") or line.get("description") or "line"
-    price = "" if line["unit_price"] is None else f" at {_plain(line['unit_price'])}"
+    name = line.get("product_name") or line.get("description") or line["skipped_reason"] or "line"
+    price = "" if line["unit_price"] is None else f" at {_money(line['unit_price'])}"
     goods = "" if line["quantity"] is None else f": {_plain(line['quantity'])}{price}"
     currency = f" {sale['currency']}" if sale["currency"] else ""
     yield f"{line['line_number']}. {name}{goods}, {money(Decimal(line['amount']))}{currency}"
@@ -150,7 +204,7 @@ def _line(
     yield (
         f"   product {line['product_id']}"
         if item is None
-        else f"   item {item}{of} is linked to product {line['product_id']}"
+        else f"   link used: item {item}{of} is product {line['product_id']}"
     )
     discount, rate = Decimal(line["discount"]), sale["exchange_rate"]
     steps = [f"less {money(discount)} discount"] if discount else []
@@ -172,27 +226,29 @@ def _cost(line: Body, received: Mapping[str, str | None]) -> Iterable[str]:
         since = f" received {day}" if day else ""
         yield (
             f"   {_plain(part['quantity'])} of lot {part['lot_number']}{since}"
-            f" at {_plain(part['unit_cost'])} = {_plain(str(value))}"
+            f" at {_money(part['unit_cost'])} = {_money(value)}"
         )
     short = line.get("shortage")
     if short:
         back = short.get("returned") or "0"
-        exact += (Decimal(short["open"]) + Decimal(back)) * Decimal(short["unit_cost"])
+        value = (Decimal(short["open"]) + Decimal(back)) * Decimal(short["unit_cost"])
+        exact += value
         came = f", {_plain(back)} came back meanwhile" if Decimal(back) else ""
         yield (
             f"   {_plain(short['quantity'])} were not in stock, {_plain(short['open'])} still"
-            f" are not{came}, at the average of {_plain(short['unit_cost'])}"
+            f" are not{came}, at the average of {_money(short['unit_cost'])} = {_money(value)}"
         )
     for part in line.get("returned") or ():
         value = -Decimal(part["quantity"]) * Decimal(part["unit_cost"])
         exact += value
         yield (
             f"   {_plain(part['quantity'])} went back {_whereto(part)}"
-            f" at {_plain(part['unit_cost'])} = {_plain(str(value))}"
+            f" at {_money(part['unit_cost'])} = {_money(value)}"
         )
     cost = Decimal(line["cost"])
     rounded = exact.quantize(CENT, ROUND_HALF_UP) == cost and exact != cost
-    yield f"   cost {money(cost)}{_because([f'rounded once from {exact:f}'] if rounded else [])}"
+    steps = [f"rounded once from {money(exact)}"] if rounded else []
+    yield f"   cost {money(cost)}{_because(steps)}"
 
 
 def _whereto(part: Body) -> str:
@@ -218,7 +274,7 @@ def _show_revisions(revisions: Sequence[Body], to: Console) -> None:
         for line in one["lines"]:
             if line["product_id"] is not None:
                 parts = [
-                    f"{_plain(a['quantity'])} of {a['lot_number']} at {_plain(a['unit_cost'])}"
+                    f"{_plain(a['quantity'])} of {a['lot_number']} at {_money(a['unit_cost'])}"
                     for a in line["allocations"]
                 ]
                 if line.get("shortage"):
@@ -246,7 +302,7 @@ def _show_stock(changes: Sequence[Body], to: Console) -> None:
                 one["revision"] or "",
                 one["line_id"] or "",
                 _plain(one["quantity"]),
-                _plain(one["unit_cost"]),
+                _money(one["unit_cost"]),
                 one["lot_number"] or one["lot_id"] or "(short)",
             ),
         )
@@ -276,7 +332,7 @@ def _show_lot(lot: Body, sales: Mapping[str, Body | None], limit: int, to: Conso
     _say(to, f"Id {lot['lot_id']}, received {lot['received_on']}")
     _say(
         to,
-        f"{_plain(lot['quantity_received'])} received at {_plain(lot['unit_cost'])},"
+        f"{_plain(lot['quantity_received'])} received at {_money(lot['unit_cost'])},"
         f" {_plain(lot['quantity_remaining'])} left",
     )
     returns = lot.get("returns", [])
@@ -289,7 +345,7 @@ def _show_lot(lot: Body, sales: Mapping[str, Body | None], limit: int, to: Conso
             about = f"sale of {user['sale_date']}" if sale is None else _title(sale)
             back = Decimal(user.get("returned") or 0)
             given = f", {_plain(str(back))} given back" if back else ""
-            _say(to, f"{_plain(user['quantity'])} at {_plain(user['unit_cost'])}{given}: {about}")
+            _say(to, f"{_plain(user['quantity'])} at {_money(user['unit_cost'])}{given}: {about}")
             _say(to, f"   sale {user['sale_id']}, line {user['line_id']}")
         if len(users) > limit:
             _say(to, f"… and {len(users) - limit} more; --limit shows them.")
@@ -316,9 +372,14 @@ def _because(steps: Sequence[str]) -> str:
 
 
 def _plain(number: str) -> str:
-    """A decimal without the zeros that say nothing, with two places where it has a fraction."""
+    """A quantity or a rate without the zeros that say nothing."""
     value = Decimal(number)
-    return f"{value.to_integral_value():f}" if value == value.to_integral_value() else money(value)
+    return f"{value.to_integral_value() if value == value.to_integral_value() else value:f}"
+
+
+def _money(number: str | Decimal) -> str:
+    """An amount with two places at least."""
+    return money(Decimal(number))
 
 
 def _instant(text: str) -> str:

@@ -228,6 +228,22 @@ class ProductRecosted(Message):
     sales: Annotated[list[RecostedSale], Field(max_length=RECOSTED_SALES_SHOWN_MAX)] = []
 
 
+class ItemLinkChanged(Message):
+    """An item that was linked to a product no longer is, or is linked to another one.
+
+    What it means for sales is said in `message`: sales keep the product that they were recorded
+    with, and versions of documents that arrive later count as `product_id`, or wait without one.
+    """
+
+    type: Literal["item-link-changed"] = "item-link-changed"
+    business_id: Id
+    connection_id: Id
+    item_external_id: Id
+    previous_product_id: Id
+    product_id: Id | None = None
+    message: Text
+
+
 class LotReceived(Message):
     """A lot was recorded."""
 

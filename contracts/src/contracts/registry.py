@@ -67,6 +67,7 @@ TOPIC_MESSAGES: dict[str, tuple[type[Message], ...]] = {
     "inventory.events.v1": (
         inventory.SaleCosted,
         inventory.ProductRecosted,
+        inventory.ItemLinkChanged,
         inventory.LotReceived,
         inventory.LotAdjusted,
         inventory.LotVoided,

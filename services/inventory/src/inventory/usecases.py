@@ -145,7 +145,9 @@ def _link_item(
 ) -> None:
     command = received.message
     key = (command.business_id, command.connection_id, command.item_external_id)
+    before = ledger.links.get(key)
     _announce_links(batch, received, ledger.link_item(key, command.product_id))
+    _announce_new_link(batch, received, ledger, before)
 
 
 def _unlink_item(
@@ -153,7 +155,9 @@ def _unlink_item(
 ) -> None:
     command = received.message
     key = (command.business_id, command.connection_id, command.item_external_id)
+    before = ledger.links.get(key)
     _announce_links(batch, received, ledger.unlink_item(key, command.product_id))
+    _announce_new_link(batch, received, ledger, before)
 
 
 def _announce_links(
@@ -164,6 +168,30 @@ def _announce_links(
         return
     for product in outcome:
         _announce_product(batch, received, product)
+
+
+def _announce_new_link(
+    batch: Batch[Message],
+    received: Received[messages.LinkItem | messages.UnlinkItem],
+    ledger: Ledger,
+    before: str | None,
+) -> None:
+    """Say what it means for sales that an item is not any more the product that it was."""
+    command = received.message
+    now = ledger.links.get((command.business_id, command.connection_id, command.item_external_id))
+    if before is None or now == before:
+        return
+    later = f"count as product {now}" if now else "wait until the item is linked again"
+    changed = messages.ItemLinkChanged(
+        business_id=command.business_id,
+        connection_id=command.connection_id,
+        item_external_id=command.item_external_id,
+        previous_product_id=before,
+        product_id=now,
+        message=f"Item {command.item_external_id} was linked to product {before}. Sales recorded "
+        f"so far keep it; versions of documents that arrive from now on {later}.",
+    )
+    _publish(batch, received, changed, identity=f"item-link/{received.identity}")
 
 
 def _receive_lot(
