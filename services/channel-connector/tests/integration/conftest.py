@@ -25,12 +25,16 @@ from channel_connector.consent import Consents
 from channel_connector.domain.channels import Connection
 from channel_connector.handlers import on_commands
 from channel_connector.messages import COMMANDS_TOPIC, SERVICE
+from channel_connector.provider import AccountingSystem, ConsentEndpoint
 from channel_connector.routes import router, with_company
 from channel_connector.tokens import ConnectionTokens
 from channel_connector.vault import Vault
 from channel_connector.worker import Worker
 from chassis.testing import Databases, Driver, Published, databases, fresh_pool, stack
+from kauri.service import FIRST_REFRESH_TOKEN, TENANT, KauriService
+from kauri.system import KauriConsent, KauriLedger
 from quickbooks_sandbox.testing import REALM, REFRESH_TOKEN, SandboxClient, run_sandbox
+from upstream import KauriUpstream, QuickBooksUpstream, Upstream
 
 __all__ = ["databases", "stack"]
 
@@ -99,9 +103,12 @@ class Connector:
     vault: Vault = field(default_factory=lambda: Vault(KEYS))
     page_rows: int = 1_000
     cdc_objects_max: int = 1_000
+    provider: str = PROVIDER
+    realm: str = REALM
+    first_refresh_token: str = REFRESH_TOKEN
     syncs: int = 0
 
-    def system_of(self, connection: Connection) -> QuickBooksCompany:
+    def system_of(self, connection: Connection) -> AccountingSystem:
         client = QuickBooksClient(
             self.http,
             api_url=self.sandbox.url,
@@ -120,7 +127,7 @@ class Connector:
         )
 
     @property
-    def endpoint(self) -> IntuitTokens:
+    def endpoint(self) -> ConsentEndpoint:
         at = oauth_addresses(self.sandbox.url, REDIRECT_URI)
         return IntuitTokens(self.http, at, "sandbox-client", SecretStr("sandbox-secret"))
 
@@ -135,7 +142,7 @@ class Connector:
             router(
                 self.pool,
                 self.vault,
-                provider=PROVIDER,
+                provider=self.provider,
                 system_of=self.system_of,
                 endpoint=self.endpoint,
                 announce=lambda: None,
@@ -145,7 +152,7 @@ class Connector:
             self.pool,
             self.vault,
             self.endpoint,
-            provider=PROVIDER,
+            provider=self.provider,
             redirect_uri=REDIRECT_URI,
             learn=learn,
             announce=lambda: None,
@@ -198,14 +205,14 @@ class Connector:
             },
         )
 
-    async def add_connection(self, refresh_token: str = REFRESH_TOKEN) -> Connection:
+    async def add_connection(self, refresh_token: str | None = None) -> Connection:
         return await connections.add_connection(
             self.pool,
             self.vault,
-            provider=PROVIDER,
+            provider=self.provider,
             business_id=BUSINESS,
-            realm_id=REALM,
-            refresh_token=refresh_token,
+            realm_id=self.realm,
+            refresh_token=refresh_token or self.first_refresh_token,
             connection_id=CONNECTION,
         )
 
@@ -272,3 +279,52 @@ async def connector(
 ) -> AsyncIterator[Connector]:
     async with httpx.AsyncClient(trust_env=False) as http:
         yield Connector(pool, driver, http, sandbox)
+
+
+@dataclass
+class KauriConnector(Connector):
+    """The same connector on an accounting system of another kind."""
+
+    service: KauriService = field(default_factory=KauriService)
+
+    def system_of(self, connection: Connection) -> AccountingSystem:
+        return KauriLedger(self.service, self.tokens_of(connection), page_rows=self.page_rows)
+
+    @property
+    def endpoint(self) -> ConsentEndpoint:
+        return KauriConsent(self.service)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A connector, and the books that it reads."""
+
+    connector: Connector
+    books: Upstream
+
+
+@pytest.fixture(params=["quickbooks", "kauri"])
+def scene(request: pytest.FixtureRequest, connector: Connector) -> Scene:
+    """Each accounting system in turn."""
+    if request.param == "quickbooks":
+        return Scene(connector, QuickBooksUpstream(connector.sandbox))
+    return kauri_scene(connector)
+
+
+@pytest.fixture
+def kauri(connector: Connector) -> Scene:
+    """The second accounting system alone."""
+    return kauri_scene(connector)
+
+
+def kauri_scene(connector: Connector) -> Scene:
+    other = KauriConnector(
+        connector.pool,
+        connector.driver,
+        connector.http,
+        connector.sandbox,
+        provider="kauri-ledger",
+        realm=TENANT,
+        first_refresh_token=FIRST_REFRESH_TOKEN,
+    )
+    return Scene(other, KauriUpstream(other.service))

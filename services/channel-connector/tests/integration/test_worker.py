@@ -4,7 +4,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from datetime import date
 from typing import Any
 from uuid import uuid4
@@ -12,33 +11,11 @@ from uuid import uuid4
 import pytest
 
 from channel_connector import connections, publishing, store
-from channel_connector.provider import Page, Position, ReadRequest
 from channel_connector.store import LeaseLostError
 from channel_connector.verification import verify
 from channel_connector.worker import Worker
 from chassis.testing import until
-
-
-class CrashError(BaseException):
-    """The process is gone."""
-
-
-class CrashingSystem:
-    """Passes everything on, and crashes after so many pages."""
-
-    def __init__(self, inner: Any, pages: int) -> None:
-        self._inner = inner
-        self._pages = pages
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    async def read(self, request: ReadRequest, position: Position | None) -> AsyncIterator[Page]:
-        async for page in self._inner.read(request, position):
-            if not self._pages:
-                raise CrashError
-            self._pages -= 1
-            yield page
+from crashing import CrashError, CrashingSystem
 
 
 def sell(sandbox: Any, count: int, **more: object) -> list[dict[str, Any]]:
