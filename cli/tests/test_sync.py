@@ -33,6 +33,7 @@ SUMMARY: dict[str, Any] = {
     "revenue": "13190.00",
     "cost": "7430.00",
     "margin": "5760.00",
+    "http_calls": 1,
 }
 ERROR = {
     "kind": "invoice",
@@ -122,7 +123,7 @@ async def test_a_good_sync_ends_with_its_summary(brokers: str, thread: ThreadPoo
     result = await _outcome(brokers, thread, SUMMARY, topic="sales.events.v1")
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
-    assert lines[0].endswith("ended after 3.0 seconds.")
+    assert lines[0].endswith("ended after 3.0 seconds and 1 HTTP call to the source.")
     assert [" ".join(line.split()) for line in lines[1:7]] == [
         "3 created",
         "0 updated",

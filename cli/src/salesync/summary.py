@@ -46,7 +46,11 @@ def show(outcome: SyncCompleted | SyncFailed | SyncRejected | CommandRejected, t
 def _show_completed(summary: SyncCompleted, to: Console) -> None:
     omitted = summary.errors_omitted or 0
     seconds = (summary.completed_at - summary.started_at).total_seconds()
-    to.print(f"Sync {summary.sync_id} ended after {seconds:.1f} seconds.", markup=False)
+    to.print(
+        f"Sync {summary.sync_id} ended after {seconds:.1f} seconds{_calls(summary.http_calls)}.",
+        markup=False,
+        soft_wrap=True,
+    )
     counts = Table(box=None, show_header=False, pad_edge=False)
     counts.add_column(justify="right")
     counts.add_column()
@@ -79,6 +83,13 @@ def _show_completed(summary: SyncCompleted, to: Console) -> None:
             markup=False,
             soft_wrap=True,
         )
+
+
+def _calls(count: int | None) -> str:
+    """How often the accounting system was asked, retries included, if the run says so."""
+    return (
+        "" if count is None else f" and {count} HTTP call{'' if count == 1 else 's'} to the source"
+    )
 
 
 def money(amount: Decimal) -> str:
