@@ -4,6 +4,8 @@
 
 from typing import Any
 
+import httpx
+
 from channel_connector.verification import verify
 
 
@@ -103,3 +105,36 @@ async def test_verify_finds_nothing_wrong(connector: Any) -> None:
     report = await verify(connector.pool, None)
     assert [check for check in report["checks"] if check["violations"]] == []
     assert len(report["checks"]) == 8
+
+
+async def test_no_transaction_is_open_while_the_source_is_asked(connector: Any) -> None:
+    """Over whole syncs: refresh, pages, reads that confirm, items, capture that is cut."""
+    open_at: dict[str, int] = {}
+
+    async def look(request: httpx.Request) -> None:
+        found = await connector.pool.fetchval(
+            """
+            select count(*) from pg_stat_activity
+            where datname = current_database() and state like 'idle in transaction%'
+            """
+        )
+        place = request.url.path.rsplit("/", 2)
+        name = place[-1] if place[-1].isalpha() else place[-2]
+        open_at[name] = max(open_at.get(name, 0), found)
+
+    connector.http.event_hooks["request"].append(look)
+    sandbox = connector.sandbox
+    connector.page_rows = 2
+    await connector.connect()
+    for number in range(1001, 1006):
+        sell(sandbox, str(number), "2026-03-02")
+    await connector.sync()
+    sandbox.change("DELETE", "invoices/1001")
+    sandbox.change("PATCH", "invoices/1002", qty=3)
+    await connector.sync()
+    connector.cdc_objects_max = 1
+    sandbox.change("DELETE", "invoices/1003")
+    sandbox.control("PUT", "/clock", {"advance_seconds": 40 * 86_400})
+    outcome = await connector.sync()
+    assert [c["status"] for c in outcome.captured] == ["deleted"]
+    assert open_at == {"bearer": 0, "query": 0, "cdc": 0, "invoice": 0}
