@@ -3,7 +3,7 @@
 A history is a list of choices, each a command that may name what the history so far has made.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -27,14 +27,17 @@ PURCHASE_COSTS = {"desk": Decimal(7), "chair": None}
 
 
 class Domain:
-    """The domain without a database: everything in one ledger, for ever."""
+    """The domain without a database: everything in one ledger, for ever.
 
-    def __init__(self) -> None:
+    Its products are finished goods, given with their purchase costs.
+    """
+
+    def __init__(self, purchase_costs: Mapping[str, Decimal | None] = PURCHASE_COSTS) -> None:
         self.ledger = Ledger()
         orders = count()
         self.ledger.next_order = lambda: next(orders)
         self._adjustments = count()
-        for product_id, cost in PURCHASE_COSTS.items():
+        for product_id, cost in purchase_costs.items():
             self.ledger.put_product(
                 ("b", product_id),
                 name=product_id,
@@ -46,7 +49,7 @@ class Domain:
 
     def apply(self, command: Command) -> bool:
         """Apply a command; whether it was allowed."""
-        return not isinstance(self._do(command), Refusal)
+        return not isinstance(self.do(command), Refusal)
 
     def translated(self, command: Command, reference: Reference) -> Command:
         """The command with the id that a lot has here."""
@@ -60,28 +63,30 @@ class Domain:
         )
         return {**command, "lot_id": next(found)}
 
-    def _do(self, c: Command) -> object:
+    def do(self, c: Command) -> object:
+        """Apply a command; what the ledger answers."""
         match c["type"]:
             case "receive-lot":
                 lot = self.ledger.receive_lot(
                     ("b", c["product_id"]),
                     lot_id=c["lot_id"],
-                    lot_number=None,
+                    lot_number=c.get("lot_number"),
                     quantity=Decimal(c["quantity"]),
                     unit_cost=shortened(Decimal(c["unit_cost"])),
                     received_on=date.fromisoformat(c["received_on"]),
                 )
-                self.settle(c["product_id"])
+                if not isinstance(lot, Refusal):
+                    self.settle(c["product_id"])
                 return lot
             case "adjust-lot":
                 lot = self.ledger.adjust_lot(
                     "b",
                     c["lot_id"],
-                    adjustment_id=str(next(self._adjustments)),
+                    adjustment_id=c.get("adjustment_id") or str(next(self._adjustments)),
                     quantity=Decimal(c["quantity"]),
-                    reason="other",
+                    reason=c.get("reason", "other"),
                 )
-                self.settle("desk", "chair")
+                self.settle(*self.books.stocks)
                 return lot
             case "change-lot-cost":
                 return self.ledger.change_lot_cost(

@@ -92,6 +92,12 @@ def test_lots_of_one_day_go_in_the_order_in_which_they_were_recorded() -> None:
     assert [a.lot_id for a in sale.lines[0].allocations] == ["m", "z", "a"]
 
 
+def test_lots_of_one_day_and_one_place_go_by_their_ids() -> None:
+    stock = Stock("p", [make_lot("b", "1", "1", 3, 1), make_lot("a", "1", "2", 3, 1)])
+    sale = sell(stock, "2")
+    assert [a.lot_id for a in sale.lines[0].allocations] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
     ("lots", "last", "purchase", "average", "uncosted"),
     [

@@ -14,7 +14,7 @@ from inventory.domain.money import ZERO
 from inventory.domain.movements import Movement
 from inventory.domain.operation import Effect, change
 from inventory.domain.sale import Demand, ReturnMode, Sale
-from inventory.domain.stock import Lot, Stock
+from inventory.domain.stock import Lot, Stock, is_reserved
 
 ProductKey = tuple[str, str]
 SaleKey = tuple[str, str]
@@ -138,7 +138,11 @@ class Ledger:
         """Take a link back; the products whose links changed."""
         linked = self.links.get(key)
         if linked is None:
-            return []
+            return Refusal(
+                "item-not-linked",
+                f"Item {key[2]} of connection {key[1]} is linked to no product.",
+                "item_external_id",
+            )
         if product_id is not None and product_id != linked:
             return Refusal(
                 "linked-to-another-product",
@@ -189,14 +193,13 @@ class Ledger:
             if recorded == (product_id, quantity, unit_cost, received_on, number, None):
                 return None
             return Refusal(
-                "lot-id-taken", f"Lot {lot_id} was recorded before, with other content.", "lot_id"
+                "lot-id-taken",
+                f"Lot {lot_id} was recorded before, with other content; leave lot_id out or "
+                "choose another.",
+                "lot_id",
             )
-        if lot_number is not None and self._number_is_active(key, lot_number):
-            return Refusal(
-                "lot-number-taken",
-                f"Product {product_id} has an active lot numbered {lot_number} already.",
-                "lot_number",
-            )
+        if lot_number is not None and (refusal := self._wrong_number(key, lot_number)):
+            return refusal
         lot = books.stocks[product_id].record(
             lot_id,
             quantity=quantity,
@@ -226,7 +229,8 @@ class Ledger:
                 return None
             return Refusal(
                 "adjustment-id-taken",
-                f"Adjustment {adjustment_id} was recorded before, with other content.",
+                f"Adjustment {adjustment_id} was recorded before, with other content; leave "
+                "adjustment_id out or choose another.",
                 "adjustment_id",
             )
         books = self.books_of(business_id)
@@ -308,27 +312,52 @@ class Ledger:
         """Let what is in stock settle open shortages of a product, oldest sale first (SA9)."""
         return self.books[key[0]].settle(key[1])
 
-    def _number_is_active(self, key: ProductKey, number: str) -> bool:
-        bearers = self.active_numbers.get((*key, number), ())
+    def _wrong_number(self, key: ProductKey, number: str) -> Refusal | None:
+        """Why a lot can't have a number: an active lot has it, or it is kept for others (LO2)."""
+        if is_reserved(number):
+            return Refusal(
+                "lot-number-reserved",
+                f"{number} looks like a number that is given to lots without one; such a number "
+                "may count to 999999999999999.",
+                "lot_number",
+            )
         lots = self.books[key[0]].lots
-        return any(lots[lot_id].quantity_remaining > 0 for lot_id in bearers)
+        bearers = self.active_numbers.get((*key, number), ())
+        if any(lots[lot_id].quantity_remaining > 0 for lot_id in bearers):
+            return Refusal(
+                "lot-number-taken",
+                f"Product {key[1]} has an active lot numbered {number} already; choose another "
+                "number or leave it out.",
+                "lot_number",
+            )
+        return None
 
     def _wrong_demands(self, business_id: str, demands: list[Demand]) -> Refusal | None:
         seen = set()
-        for demand in demands:
+        for number, demand in enumerate(demands):
+            place = f"lines.{number}."
             product = self.products.get((business_id, demand.product_id))
             if product is None:
-                return unknown_product(demand.product_id)
+                return unknown_product(demand.product_id, place)
             if product.product_type == NEVER_STOCKED:
                 return Refusal(
                     "product-not-stocked",
                     f"Product {demand.product_id} is a service; nothing can be taken of it.",
-                    "lines",
+                    f"{place}product_id",
                 )
             if demand.quantity == 0:
-                return Refusal("quantity-zero", f"Line {demand.line_id} has quantity 0.", "lines")
+                return Refusal(
+                    "quantity-zero",
+                    f"Line {demand.line_id} has quantity 0; a positive one takes goods, a negative "
+                    "one gives them back.",
+                    f"{place}quantity",
+                )
             if demand.line_id in seen:
-                return Refusal("duplicate-line", f"Line {demand.line_id} appears twice.", "lines")
+                return Refusal(
+                    "duplicate-line",
+                    f"Line {demand.line_id} appears twice; each line needs an id of its own.",
+                    f"{place}line_id",
+                )
             seen.add(demand.line_id)
         return None
 
@@ -337,19 +366,27 @@ class Ledger:
         product.changed = True
 
 
-def unknown_product(product_id: str) -> Refusal:
-    """The refusal of a command that names a product which is not there."""
+def unknown_product(product_id: str, place: str = "") -> Refusal:
+    """The refusal of a command that names, at a place in it, a product which is not there."""
     return Refusal(
         "unknown-product",
         f"This business has no product {product_id}; publish put-product first.",
-        "product_id",
+        f"{place}product_id",
     )
 
 
 def _no_such_lot(lot_id: str, lot: Lot | None) -> Refusal:
     if lot is None:
-        return Refusal("unknown-lot", f"This business has no lot {lot_id}.", "lot_id")
-    return Refusal("lot-voided", f"Lot {lot_id} is voided and can't be changed.", "lot_id")
+        return Refusal(
+            "unknown-lot",
+            f"This business has no lot {lot_id}; lot-received tells the id of each.",
+            "lot_id",
+        )
+    return Refusal(
+        "lot-voided",
+        f"Lot {lot_id} is voided and can't be changed; receive its goods as a new lot.",
+        "lot_id",
+    )
 
 
 def _wrong_adjustment(lot: Lot, quantity: Decimal, reason: str) -> Refusal | None:
@@ -360,7 +397,12 @@ def _wrong_adjustment(lot: Lot, quantity: Decimal, reason: str) -> Refusal | Non
             "reason",
         )
     if quantity == 0:
-        return Refusal("quantity-zero", "An adjustment changes the quantity.", "quantity")
+        return Refusal(
+            "quantity-zero",
+            "An adjustment of 0 changes nothing; a positive one adds goods, a negative one takes "
+            "them away.",
+            "quantity",
+        )
     if SIGNED_REASONS[reason] < 0 < quantity:
         return Refusal(
             "wrong-sign", f"`{reason}` takes goods away: the quantity must be negative.", "quantity"
@@ -368,7 +410,7 @@ def _wrong_adjustment(lot: Lot, quantity: Decimal, reason: str) -> Refusal | Non
     if lot.quantity_remaining + quantity < 0:
         return Refusal(
             "below-zero",
-            f"Lot {lot.lot_id} has {lot.quantity_remaining} left; {-quantity} can't be taken.",
+            f"Lot {lot.lot_id} has {lot.quantity_remaining:f} left; {-quantity:f} can't be taken.",
             "quantity",
         )
     return None

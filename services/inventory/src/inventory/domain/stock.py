@@ -5,8 +5,11 @@ The laws of this module (LO1, LO2):
 - Lots are taken by received date, then by the order in which they were recorded, then by id.
 - A voided lot is never taken; what comes back to it stays out of stock, in `quantity_voided`.
 - A lot may hold less than nothing only inside an operation.
+- A lot without a number is numbered by its date and how many were recorded. Whoever chooses such a
+  number moves the count beyond it, so no lot is given it later.
 """
 
+import re
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,6 +20,8 @@ from typing import NamedTuple
 from inventory.domain.money import ZERO, weighted_average
 
 _NOTHING: Mapping[str, Decimal] = {}
+_GIVEN_NUMBER = re.compile(r"[0-9]{8}-([0-9]+)")
+_COUNT_DIGITS_MAX = 15
 
 
 @dataclass(slots=True)
@@ -108,13 +113,14 @@ class Stock:
         return_sale_id: str | None = None,
     ) -> Lot:
         """Put a new lot in its place; without a number it gets its date and place as one."""
-        self.lots_recorded += 1
+        sequence = self.lots_recorded + 1
+        self.lots_recorded = max(sequence, _count_in(lot_number or ""))
         lot = Lot(
             lot_id=lot_id,
             product_id=self.product_id,
-            lot_number=lot_number or f"{received_on:%Y%m%d}-{self.lots_recorded}",
+            lot_number=lot_number or f"{received_on:%Y%m%d}-{sequence}",
             received_on=received_on,
-            sequence=self.lots_recorded,
+            sequence=sequence,
             quantity_received=quantity,
             quantity_remaining=quantity,
             quantity_adjusted=ZERO,
@@ -217,3 +223,14 @@ class Stock:
         if not self.lots or lot.place > self.lots[-1].place:
             return len(self.lots)
         return bisect_left(self.lots, lot.place, key=lambda other: other.place)
+
+
+def is_reserved(lot_number: str) -> bool:
+    """Whether a number counts higher than anybody may choose, as only given ones ever could."""
+    given = _GIVEN_NUMBER.fullmatch(lot_number)
+    return given is not None and len(given[1]) > _COUNT_DIGITS_MAX
+
+
+def _count_in(lot_number: str) -> int:
+    given = _GIVEN_NUMBER.fullmatch(lot_number)
+    return 0 if given is None else int(given[1])

@@ -17,7 +17,7 @@ create table products (
     stock_version bigint not null default 0,
     -- The average cost of the open lots when there last were any.
     last_average_cost numeric check (last_average_cost >= 0),
-    -- How many lots were recorded: the next lot's place among those of one day.
+    -- The place of the last lot recorded, or beyond it: lots of one day go by their places.
     lots_recorded bigint not null default 0,
     -- Counts the operations that took goods or gave them back: what happened since what.
     operations bigint not null default 0,
