@@ -276,3 +276,20 @@ def test_a_lagging_query_shows_older_versions_and_rows_that_are_gone(
     sandbox.control("PUT", "/clock", {"advance_seconds": 30})
     rows = sandbox.rows("Invoice")
     assert [(row["Id"], row["SyncToken"]) for row in rows] == [(changed["Id"], "2")]
+
+
+def test_invoices_come_with_their_subtotal_alone_by_switch(sandbox: SandboxClient) -> None:
+    made = sandbox.record("invoices", lines=[{"item": "Oak Chair", "qty": 1, "price": 90}])
+    receipt = sandbox.record("sales-receipts", lines=[{"item": "Oak Chair", "qty": 1}])
+    path = f"invoice/{made['Id']}"
+    sandbox.switch(subtotal_only="queries")
+    (bare,) = sandbox.rows("Invoice")
+    assert [(x["DetailType"], x["Amount"]) for x in bare["Line"]] == [("SubTotalLineDetail", 90)]
+    assert bare | {"Line": made["Line"]} == made
+    assert sandbox.get(path).json()["Invoice"] == made
+    assert sandbox.rows("SalesReceipt") == [receipt]
+    sandbox.switch(subtotal_only="queries-and-reads")
+    assert sandbox.get(path).json()["Invoice"] == bare
+    assert sandbox.changes("Invoice", "2026-01-01T00:00:00-08:00")[0]["Invoice"] == [made]
+    sandbox.switch(subtotal_only="no")
+    assert sandbox.rows("Invoice") == [made]

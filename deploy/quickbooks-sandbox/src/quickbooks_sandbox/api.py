@@ -18,6 +18,7 @@ from quickbooks_sandbox.clock import seconds_text
 from quickbooks_sandbox.entities import (
     COMPANY_INFO,
     CUSTOMER,
+    INVOICE,
     ITEM,
     PAYMENT,
     SALES,
@@ -150,7 +151,9 @@ class Visit:
         if entity is COMPANY_INFO:
             text = wire.encode(company_info(desk))
         else:
-            text = live(desk.books, entity, record_id).body()
+            row = live(desk.books, entity, record_id)
+            bare = entity is INVOICE and desk.switches.subtotal_only == "queries-and-reads"
+            text = row.bare_body() if bare else row.body()
         return self.gateway.envelope(**{entity.name: text})
 
     def _write(self, desk: Desk, entity: Entity) -> Response:

@@ -79,6 +79,14 @@ class Row:
             self.text = wire.encode(self.document)
         return self.text
 
+    def bare_body(self) -> str:
+        """The record as it is shown by mistake: of its lines the SubTotal alone."""
+        lines = self.document.get("Line")
+        if not isinstance(lines, list):
+            return self.body()
+        kept = [line for line in lines if line.get("DetailType") == "SubTotalLineDetail"]
+        return wire.encode({**self.document, "Line": kept})
+
 
 @dataclass(frozen=True)
 class Tombstone:

@@ -18,7 +18,7 @@ from typing import Any
 from quickbooks_sandbox import faults, wire
 from quickbooks_sandbox.books import Books, Row
 from quickbooks_sandbox.clock import Clock, parse_instant
-from quickbooks_sandbox.entities import CUSTOMER, ITEM, Entity, Kind, entity_named
+from quickbooks_sandbox.entities import CUSTOMER, INVOICE, ITEM, Entity, Kind, entity_named
 from quickbooks_sandbox.fields import NOT_IMITATED
 from quickbooks_sandbox.switches import Switches
 
@@ -99,6 +99,7 @@ class Answer:
     total: int
     count: bool = False
     with_sku: bool = True
+    bare: bool = False
 
     def text(self, *, empty_with_zero: bool = False) -> str:
         """The QueryResponse object as JSON text."""
@@ -114,6 +115,8 @@ class Answer:
         return f'{{"{self.entity.name}":[{bodies}],{page}}}'
 
     def _body(self, row: Row) -> str:
+        if self.bare:
+            return row.bare_body()
         if self.with_sku or "Sku" not in row.document:
             return row.body()
         return wire.encode({k: v for k, v in row.document.items() if k != "Sku"})
@@ -144,7 +147,8 @@ def run(statement: Statement, books: Books, clock: Clock, switches: Switches) ->
     if switches.extra_row and len(matched) > end:
         end += 1
     sku = not switches.sku_only_when_asked or "sku" in (c.lower() for c in statement.columns)
-    return Answer(entity, matched[start - 1 : end], start, len(matched), with_sku=sku)
+    bare = entity is INVOICE and switches.subtotal_only != "no"
+    return Answer(entity, matched[start - 1 : end], start, len(matched), with_sku=sku, bare=bare)
 
 
 class _Parser:

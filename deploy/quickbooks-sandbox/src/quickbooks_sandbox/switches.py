@@ -40,6 +40,10 @@ class Switches(BaseModel):
     shuffle_ties: bool = Field(
         False, description="Rows of one second come in another order on every request."
     )
+    subtotal_only: Literal["no", "queries", "queries-and-reads"] = Field(
+        "no",
+        description="Where invoices come with their SubTotal line alone; seen in 2017, in queries.",
+    )
     sku_only_when_asked: bool = Field(
         False, description="`SELECT *` leaves Sku out; `SELECT *, Sku` brings it."
     )

@@ -134,6 +134,52 @@ async def test_an_invoice_that_shows_only_its_subtotal_is_read_again(connector: 
     assert [r["path"].rsplit("/", 1)[-1] for r in reads] == ["900"]
 
 
+async def test_an_invoice_whose_lines_a_read_brings_is_published_whole(connector: Any) -> None:
+    sandbox = connector.sandbox
+    await connector.connect()
+    made = sell(sandbox)
+    sandbox.switch(subtotal_only="queries")
+    outcome = await connector.sync()
+    assert outcome.summary["failed"] == []
+    (captured,) = outcome.captured
+    assert (captured["external_id"], captured["total_amount"]) == (made["Id"], "180.00")
+    assert [(x.get("quantity"), x["amount"]) for x in captured["lines"]] == [
+        ("2", "180.00"),
+        (None, "0.00"),
+    ]
+
+
+async def test_an_invoice_that_a_later_sync_sees_whole_is_published_then(connector: Any) -> None:
+    """It comes again in the same version, which was stored without its lines."""
+    sandbox = connector.sandbox
+    await connector.connect()
+    made = sell(sandbox)
+    sandbox.switch(subtotal_only="queries-and-reads")
+    outcome = await connector.sync()
+    assert outcome.captured == []
+    assert "a difference of 180" in outcome.summary["failed"][0]["message"]
+    sandbox.switch(subtotal_only="no")
+    outcome = await connector.sync()
+    assert outcome.summary["failed"] == []
+    (captured,) = outcome.captured
+    assert (captured["external_id"], captured["version"]) == (made["Id"], 0)
+    assert captured["lines"][0]["quantity"] == "2"
+    assert (await connector.sync()).captured == []
+
+
+async def test_an_invoice_of_a_statement_charge_keeps_its_revenue(connector: Any) -> None:
+    """It has a subtotal alone by right, and is not read again."""
+    await connector.connect()
+    charge = {"TxnId": "9", "TxnType": "StatementCharge"}
+    lines = [{"Amount": 10, "DetailType": "SubTotalLineDetail", "SubTotalLineDetail": {}}]
+    place(connector.sandbox, json.dumps(document(Line=lines, LinkedTxn=[charge])))
+    (captured,) = (await connector.sync()).captured
+    assert captured["total_amount"] == "10.00"
+    assert [(x["amount"], x["skip"]) for x in captured["lines"]] == [("10.00", "subtotal")]
+    asked = connector.sandbox.control("GET", "/requests")["requests"]
+    assert [r for r in asked if r["operation"] == "read"] == []
+
+
 async def test_refund_receipts_switched_on_later_come_from_the_initial_date(
     connector: Any,
 ) -> None:

@@ -285,7 +285,8 @@ where sync_id = :sync_id and fencing_token = :fencing_token and status = 'runnin
 returning 1;
 
 -- name: save_documents(business_id, channel_id, sync_id, now, kinds, external_ids, versions, statuses, transaction_dates, created_at, updated_at, payloads)!
--- Keep versions; one that is there is only noted as met again, and tried again if it had failed.
+-- Keep versions; one that is there is only noted as met again. If it had failed it is tried again,
+-- as it came now: a source may show a version wrongly for a while.
 insert into documents as known (
     business_id, channel_id, kind, external_id, version, status, transaction_date,
     source_created_at, source_updated_at, payload, received_at, met_in, outcome
@@ -299,7 +300,11 @@ from unnest(
 ) as given (kind, external_id, version, status, transaction_date, created_at, updated_at, payload)
 order by kind, external_id, version
 on conflict (channel_id, kind, external_id, version) do update
-set met_in = excluded.met_in;
+set met_in = excluded.met_in,
+    status = case known.outcome when 'failed' then excluded.status else known.status end,
+    transaction_date = case known.outcome
+        when 'failed' then excluded.transaction_date else known.transaction_date end,
+    payload = case known.outcome when 'failed' then excluded.payload else known.payload end;
 
 -- name: list_deletable(channel_id, kinds, external_ids)
 -- Documents that were published or failed and whose deletion is not settled: the version that a
