@@ -13,10 +13,13 @@ from typing import Any, cast
 import asyncpg
 import httpx
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import BaseModel
 from schemathesis import Case, openapi
+from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 import channel_connector
@@ -139,11 +142,9 @@ SALES = (
     "/businesses/{business_id}/sync-summaries",
     "/syncs/{sync_id}/summary",
     "/verify",
-    "/health/live",
-    "/health/ready",
-    "/metrics",
-    "/asyncapi.json",
 )
+OF_ALL = ("/health/live", "/health/ready", "/metrics", "/asyncapi.json")
+"""What the chassis answers for each of them."""
 STOCK = (
     "/businesses/{business_id}/products",
     "/businesses/{business_id}/products/{product_id}",
@@ -165,7 +166,47 @@ CONNECTOR = (
 )
 
 
-@pytest.mark.parametrize("path", SALES)
+def test_every_read_of_every_service_is_asked(
+    sales: tuple[FastAPI, dict[str, str]],
+    stock: tuple[FastAPI, dict[str, str]],
+    connector: tuple[FastAPI, dict[str, str]],
+) -> None:
+    assert _reads(sales[0]) == {*SALES, *OF_ALL}
+    assert _reads(stock[0]) == {*STOCK, *OF_ALL}
+    assert _reads(connector[0]) == {*CONNECTOR, *OF_ALL}
+
+
+def _reads(app: FastAPI) -> set[str]:
+    return {path for path, made in app.openapi()["paths"].items() if "get" in made}
+
+
+class Count(BaseModel):
+    """A read's answer."""
+
+    count: int
+
+
+@pytest.mark.parametrize("path", ["/wrong-shape", "/bug", "/no-problem"])
+async def test_a_read_that_breaks_its_word_is_caught(path: str) -> None:
+    app = _app()
+
+    @app.get("/wrong-shape", response_model=Count)
+    async def wrong_shape(limit: int = 1) -> Response:
+        return JSONResponse({"count": "many" if limit > 3 else limit})
+
+    @app.get("/bug", response_model=Count)
+    async def bug(name: str = "") -> Count:
+        return Count(count=1 // (len(name) % 3 + len(name)))
+
+    @app.get("/no-problem", response_model=Count)
+    async def no_problem(limit: int = 1) -> Response:
+        return JSONResponse({"oops": limit}, 400 if limit < 0 else 200)
+
+    with pytest.raises((FailureGroup, ExceptionGroup)):
+        await _assert_kept(app, {}, path)
+
+
+@pytest.mark.parametrize("path", [*SALES, *OF_ALL])
 async def test_sales_keep_their_word(sales: tuple[FastAPI, dict[str, str]], path: str) -> None:
     await _assert_kept(*sales, path)
 

@@ -1,12 +1,13 @@
 """What the sales-processor answers over HTTP: sales, margins, runs, what waits, what is wrong.
 
 Money and quantities are decimal strings. A page goes on from the position of its last item, so it
-stays right while rows arrive.
+stays right while rows arrive; sales that get another date meanwhile come at the end.
 """
 
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import asyncpg
 from fastapi import APIRouter, Query
@@ -209,33 +210,24 @@ def _add_sales(routes: APIRouter, pool: asyncpg.Pool) -> None:
         limit: PageLimit = 100,
         cursor: PageCursor = None,
     ) -> Sales:
-        """The sales of a business, newest first; without a filter, those of every status."""
-        before = decode_cursor(cursor, str, str) if cursor else (None, None)
+        """The sales of a business, newest first; without a filter, those of every status.
+
+        A sale whose date changes while pages are read may come a second time at the end.
+        """
+        wanted = {
+            "business_id": _plain(business_id),
+            "from_date": from_,
+            "to_date": to,
+            "channel_id": _plain(channel_id),
+            "status": status,
+            "product_id": _plain(product_id),
+            "number": _plain(number),
+        }
+        position = _SalesPosition(*decode_cursor(cursor, str, str, int)) if cursor else None
         async with pool.acquire() as connection, connection.transaction(readonly=True):
-            found = await store.rows(
-                queries.list_sales(
-                    connection,
-                    business_id=_plain(business_id),
-                    from_date=from_,
-                    to_date=to,
-                    channel_id=_plain(channel_id),
-                    status=status,
-                    product_id=_plain(product_id),
-                    number=_plain(number),
-                    before_date=_position(date.fromisoformat, before[0]),
-                    before_id=before[1],
-                    count=limit + 1,
-                )
-            )
-            items = await _sales(connection, found[:limit])
-        return Sales(
-            items=items,
-            next_cursor=(
-                encode_cursor(items[-1].sale_date.isoformat(), items[-1].sale_id)
-                if len(found) > limit
-                else None
-            ),
-        )
+            found, following = await _page(connection, wanted, position, limit)
+            items = await _sales(connection, found)
+        return Sales(items=items, next_cursor=following and encode_cursor(*following))
 
     @routes.get("/businesses/{business_id}/sales/{sale_id}", tags=["sales"])
     async def get_sale(business_id: str, sale_id: str) -> SaleRead:
@@ -394,6 +386,67 @@ def _add_runs(routes: APIRouter, pool: asyncpg.Pool) -> None:
                 else None
             ),
         )
+
+
+class _SalesPosition(NamedTuple):
+    """Where a list of sales goes on: after this date and id.
+
+    Without a date, after this id of those that moved since the list was begun; `since` is the
+    oldest transaction that was open then.
+    """
+
+    day: str
+    sale_id: str
+    since: int
+
+
+async def _page(
+    connection: Any,  # noqa: ANN401
+    wanted: Mapping[str, Any],
+    position: _SalesPosition | None,
+    limit: int,
+) -> tuple[list[Any], _SalesPosition | None]:
+    """Rows of a page, and where the next one goes on.
+
+    Sales go by date; one that got another date since the list was begun may have left a page that
+    was still to come for one that had passed, so at the end those are listed (again), by id.
+    """
+    if position is None:
+        since = await queries.find_oldest_transaction(connection)
+        position = _SalesPosition("", "", since)
+        before: tuple[date | None, str | None] = (None, None)
+    elif position.day:
+        before = (_position(date.fromisoformat, position.day), position.sale_id)
+    else:
+        moved = await _moved(connection, wanted, position, limit + 1)
+        more = len(moved) > limit
+        after = position._replace(sale_id=moved[limit - 1]["sale_id"]) if more else None
+        return moved[:limit], after
+    found = await store.rows(
+        queries.list_sales(
+            connection, **wanted, before_date=before[0], before_id=before[1], count=limit + 1
+        )
+    )
+    if len(found) > limit:
+        last = found[limit - 1]
+        day = last["sale_date"].isoformat()
+        return found[:limit], _SalesPosition(day, last["sale_id"], position.since)
+    end = _SalesPosition("", "", position.since)
+    behind = before[0] is not None and bool(await _moved(connection, wanted, end, 1))
+    return found, end if behind else None
+
+
+async def _moved(
+    connection: Any,  # noqa: ANN401
+    wanted: Mapping[str, Any],
+    position: _SalesPosition,
+    count: int,
+) -> list[Any]:
+    return await store.rows(
+        queries.list_moved_sales(
+            connection, **wanted, since=position.since, after_id=position.sale_id, count=count
+        )
+    )
 
 
 async def _sales(connection: Any, found: list[Any]) -> list[SaleRead]:  # noqa: ANN401

@@ -200,6 +200,51 @@ async def test_a_run_shows_how_far_it_is(http: httpx.AsyncClient, story: Story) 
     assert (run["status"], run["pending"], run["summary"]["created"]) == ("completed", 0, 1)
 
 
+async def _walk(http: httpx.AsyncClient, story: Story, *moves: tuple[str, str]) -> list[str]:
+    """Ids upstream of a list read one by one, from the newest, while sales move to new dates."""
+    seen: list[str] = []
+    moving = iter(moves)
+    cursor: str | None = None
+    for _ in range(50):
+        query = {"limit": "1", "status": "active"} | ({"cursor": cursor} if cursor else {})
+        page = (await http.get(SALES, params=query)).json()
+        seen += [item["external_id"] for item in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return seen
+        for external_id, day in [*moving][:1]:
+            moved = transaction(external_id, line(1, "7"), version=1, transaction_date=day)
+            await story.sync(moved, sync=f"moving-{external_id}")
+    pytest.fail(f"the list does not end: {seen}")
+
+
+@pytest.mark.parametrize(
+    ("moves", "seen"),
+    [
+        ([], "5 4 3 2 1"),
+        # from a page to come to one that has passed: it comes at the end, not at all otherwise
+        ([("1", "2026-03-09")], "5 4 3 2 1"),
+        # from a page that has passed to one to come: twice, since nobody knows what was read
+        ([("5", "2026-02-01")], "5 4 3 2 1 5 5"),
+        ([("3", "2026-02-20")], "5 4 2 1 3 3"),
+    ],
+)
+async def test_a_sale_that_gets_another_date_while_pages_are_read_is_not_missed(
+    http: httpx.AsyncClient, story: Story, moves: list[tuple[str, str]], seen: str
+) -> None:
+    await story.products(product("desk", "7"))
+    await story.sync(
+        *(
+            transaction(str(day), line(1, "7"), transaction_date=f"2026-03-0{day}")
+            for day in range(1, 6)
+        )
+    )
+
+    assert await _walk(http, story, *moves) == seen.split()
+
+    assert sorted(set(await _walk(http, story))) == list("12345")
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

@@ -532,6 +532,10 @@ select count(*) > 0 as business,
 from channels
 where business_id = :business_id;
 
+-- name: find_oldest_transaction()$
+-- Every transaction of a lower number is over: what it wrote is seen by statements from now on.
+select pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
+
 -- name: list_sales(business_id, from_date, to_date, channel_id, status, product_id, number, before_date, before_id, count)
 -- A page of the sales of a business, newest first, with the errors of those that wait. A sale that
 -- has no cost yet for the first time is one that waits.
@@ -568,6 +572,42 @@ where sale.business_id = :business_id
       or (sale.sale_date, sale.sale_id) < (:before_date, :before_id::text)
   )
 order by sale.sale_date desc, sale.sale_id desc
+limit :count;
+
+-- name: list_moved_sales(business_id, from_date, to_date, channel_id, status, product_id, number, since, after_id, count)
+-- A page of those of the same sales that got another date in a transaction not yet ended when `since`
+-- was taken, by id.
+select sale.business_id, sale.sale_id, sale.channel_id, sale.source, sale.kind, sale.external_id,
+    sale.number, sale.version, sale.revision, sale.status, sale.customer_external_id,
+    sale.customer_name, sale.sale_date, sale.currency, sale.exchange_rate, sale.total_amount,
+    sale.tax_amount, sale.revenue, sale.cost, sale.flags, sale.notes, sale.sync_id,
+    sale.update_waiting, sale.draft is not null as cost_pending, sale.recorded_at, sale.voided_at,
+    sale.void_reason, waiting.errors
+from sales as sale
+left join waiting_versions as waiting using (business_id, sale_id)
+where sale.business_id = :business_id
+  and (:from_date::date is null or sale.sale_date >= :from_date)
+  and (:to_date::date is null or sale.sale_date <= :to_date)
+  and (:channel_id::text is null or sale.channel_id = :channel_id)
+  and (
+      :status::text is null
+      or sale.status = :status
+      or (sale.status = 'costing' and :status = 'waiting')
+  )
+  and (
+      :product_id::text is null
+      or exists (
+          select
+          from sale_lines as line
+          where line.business_id = sale.business_id
+            and line.sale_id = sale.sale_id
+            and line.product_id = :product_id
+      )
+  )
+  and (:number::text is null or :number in (sale.number, sale.external_id))
+  and sale.moved_in >= :since
+  and sale.sale_id > :after_id
+order by sale.sale_id
 limit :count;
 
 -- name: find_sale(business_id, sale_id)^
