@@ -25,6 +25,14 @@ REVOKE_PATH = "/v2/oauth2/tokens/revoke"
 USERINFO_PATH = "/v1/openid_connect/userinfo"
 CONSENT_PATH = "/connect/oauth2"
 SEE_OTHER = 302
+STYLE = """
+body { font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 15vh auto;
+       padding: 0 1rem }
+h1 { font-size: 1.6rem }
+ul { padding: 0 }
+li { list-style: none; margin: .6rem 0 }
+li a { display: block; padding: .6rem 1rem; border: 1px solid #888; border-radius: .4rem }
+"""
 
 
 def router(gateway: Gateway) -> APIRouter:
@@ -187,7 +195,7 @@ def _choices(sandbox: Sandbox, client_id: str, redirect_uri: str, state: str) ->
     for realm, books in sandbox.companies.items():
         target = html.escape(f"{CONSENT_PATH}/answer?" + urlencode(common | {"realm": realm}))
         name = html.escape(books.profile.name)
-        links.append(f'<li><a id="connect-{realm}" href="{target}">{name}</a> ({realm})</li>')
+        links.append(f'<li><a id="connect-{realm}" href="{target}">{name} ({realm})</a></li>')
     cancel = html.escape(f"{CONSENT_PATH}/answer?" + urlencode(common))
     return (
         "<p>An app would like to read and change the books of one of these companies:</p>"
@@ -197,8 +205,11 @@ def _choices(sandbox: Sandbox, client_id: str, redirect_uri: str, state: str) ->
 
 def _page(title: str, content: str, status: int = 200) -> HTMLResponse:
     text = (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
-        f"<body><h1>{title}</h1>{content}</body></html>"
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{title}</title><style>{STYLE}</style></head>"
+        f"<body><h1>{title}</h1>{content}<p><small>QuickBooks sandbox: no real company is here."
+        "</small></p></body></html>"
     )
     return HTMLResponse(text, status)
 

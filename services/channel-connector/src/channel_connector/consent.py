@@ -6,17 +6,18 @@ was consented to and cannot be used is revoked at once; every end of the journey
 sentence that says what to do.
 """
 
+import base64
 import html
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Annotated
 
 import asyncpg
 import structlog
-from fastapi import APIRouter, Query, Request, Response
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from starlette.datastructures import URL
 
 from channel_connector import connections, store
 from channel_connector.connections import ConnectionConflictError
@@ -32,11 +33,23 @@ SECRET_BYTES = 32
 STATE_LENGTH_MAX = 200
 SEE_OTHER = 302
 
-_TextId = Annotated[str, Query(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+ID_LENGTH_MAX = 200
+
 _OTHER_BROWSER = (
-    "This sign-in was not begun in this browser, was finished already, or took longer than ten "
-    "minutes. Nothing was changed. Start again from the program, in one browser."
+    "This sign-in was finished already, was not begun in this browser, or took longer than ten "
+    "minutes. This page changed nothing: a company that you have just connected stays connected. "
+    "Otherwise start again from the program, in one browser."
 )
+_NO_BUSINESS = (
+    "The link that brought you here does not say for which business a company is to be connected "
+    "(`business_id`), or one of its values is empty or too long. Start again from the program."
+)
+_STYLE = """
+body { font: 1.1rem/1.5 system-ui, sans-serif; max-width: 34rem; margin: 15vh auto; padding: 0 1rem;
+       color: #222; background: #fff }
+h1 { font-size: 1.6rem }
+"""
+_STYLE_HASH = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
 
 
 @dataclass(frozen=True)
@@ -123,11 +136,20 @@ def router(consents: Consents) -> APIRouter:
     """`/connect` and `/callback`."""
     routes = APIRouter()
 
-    @routes.get("/connect", status_code=SEE_OTHER)
+    @routes.get("/connect", status_code=SEE_OTHER, response_class=HTMLResponse)
     async def connect(
-        request: Request, business_id: _TextId, connection_id: _TextId | None = None
+        request: Request, business_id: str = "", connection_id: str | None = None, moved: str = ""
     ) -> Response:
-        """Send the browser to the consent page; with a connection id, to connect that one again."""
+        """Send the browser to the consent page; with a connection id, to connect that one again.
+
+        A cookie counts for one host. A browser that came by another name of this service than the
+        consent page will send it back to is first sent there, once.
+        """
+        if not _is_id(business_id) or not (connection_id is None or _is_id(connection_id)):
+            return _page("Not connected", _NO_BUSINESS, 400)
+        if not moved and request.url.netloc != URL(consents.redirect_uri).netloc:
+            asked = {"business_id": business_id, "connection_id": connection_id, "moved": "1"}
+            return RedirectResponse(_beside(consents.redirect_uri, asked), SEE_OTHER)
         known = request.cookies.get(COOKIE)
         address, browser = await consents.begin(business_id, connection_id, known)
         answer = RedirectResponse(address, SEE_OTHER, headers={"Cache-Control": "no-store"})
@@ -163,15 +185,31 @@ def _hash(secret: str) -> bytes:
     return sha256(secret[:STATE_LENGTH_MAX].encode()).digest()
 
 
+def _is_id(text: str) -> bool:
+    return 0 < len(text) <= ID_LENGTH_MAX and "\x00" not in text
+
+
+def _beside(redirect_uri: str, asked: dict[str, str | None]) -> str:
+    """The address of `/connect` where the consent page finds `/callback`."""
+    at = URL(redirect_uri)
+    beside = at.replace(path=f"{at.path.rpartition('/')[0]}/connect", query="")
+    given = {name: value for name, value in asked.items() if value is not None}
+    return str(beside.include_query_params(**given))
+
+
 def _page(title: str, sentence: str, status: int = 200) -> HTMLResponse:
     """A page that loads nothing, is kept nowhere and tells no other site its address."""
     text = (
-        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
+        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{title}</title><style>{_STYLE}</style></head>"
         f"<body><h1>{title}</h1><p>{html.escape(sentence)}</p></body></html>"
     )
     headers = {
         "Cache-Control": "no-store",
         "Referrer-Policy": "no-referrer",
-        "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+        "Content-Security-Policy": (
+            f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; frame-ancestors 'none'"
+        ),
     }
     return HTMLResponse(text, status, headers)

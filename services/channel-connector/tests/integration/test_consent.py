@@ -116,6 +116,45 @@ async def test_intuits_refusals_are_sentences(connector: Any) -> None:
         assert await connections_of(browser) == []
 
 
+async def test_a_browser_that_came_by_another_name_is_sent_to_the_one_that_cookies_need(
+    connector: Any,
+) -> None:
+    """`localhost` and `127.0.0.1` share no cookie: the answer would come without it."""
+    async with connector.browser() as browser:
+        asked = {"business_id": "acme", "connection_id": "c 1"}
+        sent = await browser.get("http://localhost:8002/connect", params=asked)
+        assert sent.headers["location"] == (
+            "http://connector.test/connect?business_id=acme&connection_id=c+1&moved=1"
+        )
+        assert list(browser.cookies.jar) == []
+        address = (await browser.get(sent.headers["location"])).headers["location"]
+        page = await browser.get(
+            await consent(connector, address, f"connect-{connector.sandbox.realm}")
+        )
+        assert page.status_code == 200, page.text
+        behind_a_proxy = await browser.get("http://internal/connect", params=asked | {"moved": "1"})
+        assert behind_a_proxy.headers["location"].startswith(connector.sandbox.url)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {},
+        {"business_id": ""},
+        {"business_id": "a" * 201},
+        {"business_id": "a", "connection_id": ""},
+    ],
+)
+async def test_a_link_that_lacks_something_ends_on_a_page(
+    connector: Any, asked: dict[str, str]
+) -> None:
+    async with connector.browser() as browser:
+        page = await browser.get("/connect", params=asked)
+    assert (page.status_code, page.headers["content-type"]) == (400, "text/html; charset=utf-8")
+    assert "Start again from the program" in page.text
+    assert await connector.pool.fetchval("select count(*) from consent_requests") == 0
+
+
 async def test_connecting_again_replaces_tokens_only(connector: Any) -> None:
     await connector.connect()
     connector.sandbox.control("POST", f"/companies/{connector.sandbox.realm}/tokens/revoke", {})

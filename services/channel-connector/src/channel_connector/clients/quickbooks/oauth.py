@@ -24,7 +24,8 @@ TIMEOUT_SECONDS = 20.0
 ACCESS_TOKEN_SECONDS_DEFAULT = 3600
 REALM_DIGITS_MAX = 40
 _REFUSALS = {
-    "access_denied": "You did not allow access to the company. Nothing was changed.",
+    "access_denied": "You did not allow access to the company. Nothing was changed. "
+    "To connect it after all, start again from the program.",
     "invalid_scope": "Intuit does not allow this app to read accounting data; check the app's "
     "scopes at Intuit.",
 }
