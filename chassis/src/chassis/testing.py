@@ -26,6 +26,7 @@ import pytest
 import local_stack
 from chassis.consumer import Consumer, Subscription
 from chassis.database import migrate, open_pool
+from chassis.invariants import Invariants
 from chassis.messages import Record
 from chassis.outbox import Relay
 from contracts.base import Message
@@ -91,6 +92,70 @@ async def fresh_pool(databases: Databases, migrations: Path) -> AsyncIterator[as
     finally:
         await pool.close()
         await databases.drop(dsn)
+
+
+@dataclass(frozen=True)
+class Plant:
+    """A violation to plant in healthy content, and what must be found because of it.
+
+    `rows` are values of each row that the check named `check` must show; `follows` names other
+    checks that the same statements break.
+    """
+
+    check: str
+    statements: str
+    rows: Sequence[Mapping[str, object]]
+    follows: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        return self.check
+
+
+_LET_ANYTHING_IN = """
+    set local session_replication_role = replica;
+    do $$
+    declare rule record;
+    begin
+        for rule in
+            select conrelid::regclass as bearer, conname from pg_constraint
+            where contype = 'c' and connamespace = current_schema()::regnamespace
+        loop
+            execute format('alter table %s drop constraint %I', rule.bearer, rule.conname);
+        end loop;
+    end $$
+"""
+"""No trigger, no foreign key and no check holds for the rest of the transaction."""
+
+
+async def find_planted(
+    pool: asyncpg.Pool, invariants: Invariants, plant: Plant, tenant: str | None = None
+) -> dict[str, list[dict[str, Any]]]:
+    """The violations by check while a plant is there; it is taken back at the end."""
+    async with pool.acquire() as connection:
+        planting = connection.transaction()
+        await planting.start()
+        try:
+            await connection.execute(_LET_ANYTHING_IN)
+            await connection.execute(plant.statements)
+            report = await invariants.report(connection, tenant)
+        finally:
+            await planting.rollback()
+    return {check.name: check.violations for check in report.checks if check.violations}
+
+
+async def assert_found(pool: asyncpg.Pool, invariants: Invariants, plant: Plant) -> None:
+    """Fail unless the plant's checks, and no others, show its rows."""
+    found = await find_planted(pool, invariants, plant)
+    if found.keys() != {plant.check} | plant.follows:
+        pytest.fail(f"{sorted(found)} were broken: {found}")
+    rows = list(found[plant.check])
+    for expected in plant.rows:
+        shown = next((row for row in rows if expected.items() <= row.items()), None)
+        if shown is None:
+            pytest.fail(f"{plant.check} does not show {expected}, but {rows}")
+        rows.remove(shown)
+    if rows:
+        pytest.fail(f"{plant.check} shows more: {rows}")
 
 
 @dataclass(frozen=True)

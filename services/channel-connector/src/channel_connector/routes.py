@@ -22,6 +22,7 @@ from channel_connector.domain.channels import Channel, Connection
 from channel_connector.provider import AccountingSystem, ConsentEndpoint, SourceError
 from channel_connector.vault import Vault
 from chassis.http import PageCursor, PageLimit, decode_cursor, encode_cursor, problem
+from chassis.invariants import Report
 
 log = structlog.get_logger(__name__)
 
@@ -175,8 +176,8 @@ def _add_reads(routes: APIRouter, pool: asyncpg.Pool) -> None:
     @routes.get("/verify")
     async def verify(
         business_id: Annotated[str | None, Query(max_length=200, pattern=r"^[^\x00]*$")] = None,
-    ) -> dict[str, Any]:
-        """The connector's invariants, checked on one snapshot."""
+    ) -> Report:
+        """Check the invariants of channels over everything, or one business, in one snapshot."""
         return await verification.verify(pool, business_id)
 
 

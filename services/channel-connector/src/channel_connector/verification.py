@@ -1,61 +1,22 @@
-"""The connector's invariants, asked of its own database in one snapshot.
+"""The invariants of channels and syncs, checked by SQL in one snapshot."""
 
-The law of this module: a check is one statement that finds violations, so an empty answer is proof.
-"""
+from pathlib import Path
 
-from dataclasses import dataclass
-from typing import Any
-
+import aiosql
 import asyncpg
 
 from channel_connector.messages import SERVICE
-from channel_connector.store import queries
+from chassis.invariants import Invariants, Report
 
-VIOLATIONS_MAX = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """An invariant, what it says, and the query that finds its violations."""
-
-    invariant: str
-    description: str
-    query: str
-
-
-CHECKS = (
-    Check("SY7", "a channel has at most one open run", "violations_of_open_runs"),
-    Check("I6", "the published versions of a document grow", "violations_of_version_order"),
-    Check("SY10", "every published version has its raw payload", "violations_of_payloads"),
-    Check(
-        "SA6", "nothing of a document is published after its deletion", "violations_of_deletions"
-    ),
-    Check("I7", "a completed run published what it counted", "violations_of_counts"),
-    Check("SY8", "a channel with a completed run has a cursor", "violations_of_cursors"),
-    Check("CH4", "a connection has at most one accounting channel", "violations_of_channels"),
-    Check("I10", "no message waits in the outbox for more than a minute", "violations_of_outbox"),
+INVARIANTS = Invariants(
+    SERVICE,
+    aiosql.from_path(Path(__file__).parent / "sql" / "invariants.sql", "asyncpg"),
+    tenant_column="business_id",
+    tables_of_all=("request_paces",),
+    keys_of_all=("channels", "sync_runs"),
 )
 
 
-async def verify(pool: asyncpg.Pool, business_id: str | None) -> dict[str, Any]:
-    """All checks, of one business or of all."""
-    async with (
-        pool.acquire() as session,
-        session.transaction(isolation="repeatable_read", readonly=True),
-    ):
-        return {
-            "service": SERVICE,
-            "checks": [
-                {
-                    "invariant": check.invariant,
-                    "description": check.description,
-                    "violations": [
-                        row["violation"]
-                        async for row in getattr(queries, check.query)(
-                            session, business_id=business_id, count=VIOLATIONS_MAX
-                        )
-                    ],
-                }
-                for check in CHECKS
-            ],
-        }
+async def verify(pool: asyncpg.Pool, business_id: str | None) -> Report:
+    """Check everything, or one business, in one snapshot."""
+    return await INVARIANTS.verify(pool, business_id)

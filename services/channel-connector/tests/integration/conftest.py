@@ -328,3 +328,9 @@ def kauri_scene(connector: Connector) -> Scene:
         first_refresh_token=FIRST_REFRESH_TOKEN,
     )
     return Scene(other, KauriUpstream(other.service))
+
+
+@pytest.fixture(scope="session")
+def make_connector() -> type[Connector]:
+    """For suites that keep a connector over several tests."""
+    return Connector

@@ -37,7 +37,7 @@ def earned(captured: dict[str, Any]) -> Decimal:
 
 async def nothing_is_wrong(connector: Any) -> None:
     report = await verify(connector.pool, None)
-    assert [check for check in report["checks"] if check["violations"]] == []
+    assert [check for check in report.checks if check.violations] == []
 
 
 async def stored(connector: Any) -> dict[tuple[str, str], str]:

@@ -103,7 +103,7 @@ async def test_what_reads_differently_is_published_as_a_newer_version(connector:
     (deleted,) = (await connector.sync()).captured
     assert (deleted["version"], deleted["status"]) == (3, "deleted")
     report = await verify(connector.pool, None)
-    assert [check for check in report["checks"] if check["violations"]] == []
+    assert [check for check in report.checks if check.violations] == []
 
 
 async def test_what_could_not_be_read_is_published_once_it_can(connector: Any) -> None:

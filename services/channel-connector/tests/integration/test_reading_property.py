@@ -136,7 +136,7 @@ async def test_whatever_changes_between_pages_the_books_are_stored(
         await connector.sync()
     assert await stored(connector) == there(connector.sandbox)
     report = await verify(connector.pool, None)
-    assert [check for check in report["checks"] if check["violations"]] == []
+    assert [check for check in report.checks if check.violations] == []
 
 
 async def begin(connector: Any, source: Source) -> None:

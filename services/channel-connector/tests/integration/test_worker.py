@@ -14,6 +14,7 @@ from channel_connector import connections, publishing, store
 from channel_connector.store import LeaseLostError
 from channel_connector.verification import verify
 from channel_connector.worker import Worker
+from chassis.invariants import Check
 from chassis.testing import until
 from crashing import CrashError, CrashingSystem
 
@@ -27,9 +28,9 @@ def plant(sandbox: Any, effect: str, times: int = 1_000, **match: str) -> None:
     sandbox.control("POST", "/faults", {"effect": effect, "times": times, "match": match})
 
 
-async def checks(connector: Any) -> list[dict[str, Any]]:
+async def checks(connector: Any) -> list[Check]:
     report = await verify(connector.pool, None)
-    return [check for check in report["checks"] if check["violations"]]
+    return [check for check in report.checks if check.violations]
 
 
 async def test_a_removed_connection_fails_the_sync_and_keeps_the_channel(connector: Any) -> None:

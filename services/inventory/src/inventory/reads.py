@@ -10,9 +10,10 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from chassis.http import PageCursor, PageLimit, decode_cursor, encode_cursor
+from chassis.invariants import Report
 from inventory.domain.money import weighted_average
 from inventory.store import queries
-from inventory.verify import Report, verify
+from inventory.verify import verify
 
 LotStatus = Literal["active", "exhausted", "voided"]
 

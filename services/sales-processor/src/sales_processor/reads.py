@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from chassis.http import PageCursor, PageLimit, decode_cursor, encode_cursor
+from chassis.invariants import Report
 from contracts.channels import TransactionError
 from contracts.sales import SaleLine, SyncCompleted
 from sales_processor import store
@@ -22,7 +23,7 @@ from sales_processor.domain.money import margin_percent
 from sales_processor.domain.sale import CostedLine, SaleKey
 from sales_processor.store import queries
 from sales_processor.usecases.messages import line_message
-from sales_processor.verify import Report, verify
+from sales_processor.verify import verify
 
 Status = Literal["waiting", "active", "voided"]
 GroupBy = Literal["product", "channel", "customer", "month"]

@@ -285,5 +285,7 @@ async def test_every_invariant_is_reported(http: httpx.AsyncClient) -> None:
     report = await _get(http, "/verify", business_id=BUSINESS)
 
     assert report["service"] == "sales-processor"
-    assert {check["invariant"] for check in report["checks"]} == {"I2", "I3", "I6", "I7", "I10"}
+    assert {check["invariant"] for check in report["checks"]} == {
+        *("I2", "I3", "I5", "I6", "I7", "I10", "I11", "I12")
+    }
     assert all(check["violations"] == [] for check in report["checks"])
