@@ -5,7 +5,7 @@ that the good ones are applied on.
 """
 
 import json
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -13,19 +13,10 @@ import pytest
 
 from salesync.client import Client, Event
 
-THIRTY_DECIMALS = "1.000000000000000000000000000001"
+from .bad_input import INVALID, THIRTY_DECIMALS, Row, answers_to, assert_told
+
 MONEY_LIMIT = "10,000,000,000,000"
 LINES_MAX = "1000"
-
-
-class Row(NamedTuple):
-    """A command, and what its rejection says: reason, field and a part of the message."""
-
-    name: str
-    command: dict[str, Any]
-    reason: str
-    field: str
-    says: str
 
 
 def line(**fields: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -54,7 +45,6 @@ def wrong(number: int, **fields: Any) -> dict[str, Any]:  # noqa: ANN401
     return sale(*(line() for _ in range(number)), line(**fields))
 
 
-INVALID = "invalid-value"
 QUANTITY, PRICE = "lines.0.quantity", "lines.0.unit_price"
 
 ROWS = [
@@ -194,39 +184,6 @@ async def _first_sale(client: Client, business: str, body: dict[str, Any]) -> No
         assert answer["reason"] in {"no-manual-channel", "unknown-product"}
 
 
-async def _answers(client: Client, business: str, rows: list[Row]) -> list[Event]:
-    since = len(client.events)
-    await client.publish(*({**row.command, "business_id": business} for row in rows))
-
-    def rejections() -> list[Event]:
-        return [
-            e
-            for e in client.events[since:]
-            if e["type"] == "command-rejected" and e.get("business_id") == business
-        ]
-
-    await client.wait_for(
-        lambda _: len(rejections()) >= len(rows), what=f"{len(rows)} rejections", since=since
-    )
-    return rejections()
-
-
-def _assert_told(rows: list[Row], answers: list[Event]) -> None:
-    """Each row has an answer of its own; values out of range are answered first."""
-    left = list(answers)
-    for row in rows:
-        told = (row.command["type"], row.reason, row.field)
-        fitting = [
-            answer
-            for answer in left
-            if (answer["command"], answer["reason"], answer.get("field")) == told
-            and row.says in answer["message"]
-        ]
-        assert fitting, (row.name, told, row.says, left)
-        left.remove(fitting[0])
-    assert left == []
-
-
 @pytest.mark.timeout(120)
 async def test_a_wrong_command_is_rejected_by_field_and_changes_nothing(client: Client) -> None:
     ours, theirs = f"bad-{uuid4().hex}", f"others-{uuid4().hex}"
@@ -241,9 +198,9 @@ async def test_a_wrong_command_is_rejected_by_field_and_changes_nothing(client: 
 
     told = json.dumps(ROWS).replace("{their channel}", their_channel)
     rows = [Row(*row) for row in json.loads(told)]
-    _assert_told(rows, await _answers(client, ours, rows))
+    assert_told(rows, await answers_to(client, ours, rows))
     nobody = f"nobody-{uuid4().hex}"
-    _assert_told(UNKNOWN_BUSINESS, await _answers(client, nobody, UNKNOWN_BUSINESS))
+    assert_told(UNKNOWN_BUSINESS, await answers_to(client, nobody, UNKNOWN_BUSINESS))
 
     sold = {s["sale_id"]: s for s in await client.list("SALES_PROCESSOR", _sales_of(ours))}
     assert {name: (s["status"], s["revenue"], s["cost"]) for name, s in sold.items()} == {
