@@ -13,6 +13,7 @@ from salesync import connections, dead_letters, stack, topics
 from salesync.explain import explain, lot
 from salesync.margins import margins
 from salesync.publish import publish
+from salesync.recost import recost
 from salesync.sales import sales
 from salesync.sync import sync
 from salesync.verify import verify
@@ -35,6 +36,7 @@ app.command()(sales)
 app.command()(explain)
 app.command()(lot)
 app.command()(margins)
+app.command()(recost)
 app.command()(verify)
 app.add_typer(topics.app, name="topics")
 app.add_typer(dead_letters.app, name="dlq")

@@ -36,12 +36,13 @@ IN_FLIGHT_MAX = 1_000
 
 @dataclass(frozen=True)
 class Checked:
-    """A message that fits the contracts, with where it goes."""
+    """A message that fits the contracts, with where it goes and the trace that it begins."""
 
     topic: str
     key: str
     type: str
     body: bytes
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,8 @@ def _headers(message: Checked, identity: UUID) -> list[tuple[str, bytes]]:
         "ce_subject": message.key,
         "content-type": "application/json",
     }
+    if message.traceparent is not None:
+        attributes["traceparent"] = message.traceparent
     return [(name, value.encode()) for name, value in attributes.items()]
 
 

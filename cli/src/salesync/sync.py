@@ -11,24 +11,22 @@ from typing import Annotated, Any
 from uuid import uuid4
 
 import typer
-from aiokafka import AIOKafkaConsumer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from contracts.base import Message
 from contracts.channels import SyncFailed, SyncRejected
-from contracts.registry import UnreadableError, WrongValueError, read
 from contracts.rejections import CommandRejected
 from contracts.sales import SyncCompleted
 from local_stack import StackError
 from salesync.addresses import DEFAULT_FOLDER, DataFolder, address
+from salesync.answers import POLL_MS, answer, listening
 from salesync.http import CONNECTOR, PROCESSOR, Service
-from salesync.kafka import BROKERS, consuming, partitions_of, talk
+from salesync.kafka import BROKERS, talk
 from salesync.publish import Checked, checked, send
 from salesync.summary import show
 
 OUTCOMES = ("channels.events.v1", "sales.events.v1")
-POLL_MS = 250
 WAIT_SECONDS = 3_600
 REJECTED = 1
 HAD_ERRORS = 2
@@ -154,18 +152,17 @@ def _described(run: dict[str, Any], tally: dict[str, Any]) -> dict[str, Any]:
 async def _follow(brokers: str, request: Checked, view: View, seconds: int) -> Outcome:
     """Publish the request and wait for the event that ends it."""
     sync_id = json.loads(request.body)["sync_id"]
-    partitions = await partitions_of(brokers, OUTCOMES)
-    if not partitions:
-        raise StackError("The topics are missing; make them with `salesync topics apply`.")
-    async with consuming(brokers, partitions) as consumer:
-        for partition, end in (await consumer.end_offsets(partitions)).items():
-            consumer.seek(partition, end)
+
+    def ours(message: Message, _: str | None) -> Outcome | None:
+        return message if isinstance(message, Outcome) and message.sync_id == sync_id else None
+
+    async with listening(brokers, OUTCOMES) as consumer:
         with view.progress or nullcontext():
             await send(brokers, [request])
             showing = asyncio.create_task(_keep_showing(view))
             try:
                 async with asyncio.timeout(seconds):
-                    return await _outcome(consumer, sync_id)
+                    return await answer(consumer, ours)
             except TimeoutError as error:
                 raise StackError(
                     f"The sync {sync_id} had not ended after {seconds} seconds. It goes on; see"
@@ -180,23 +177,6 @@ async def _keep_showing(view: View) -> None:
     while True:
         await asyncio.to_thread(view.update)
         await asyncio.sleep(POLL_MS / 1000)
-
-
-async def _outcome(consumer: AIOKafkaConsumer, sync_id: str) -> Outcome:
-    while True:
-        for records in (await consumer.getmany(timeout_ms=POLL_MS)).values():
-            for record in records:
-                message = _read(record.topic, record.value)
-                if isinstance(message, Outcome) and message.sync_id == sync_id:
-                    return message
-
-
-def _read(topic: str, body: bytes | None) -> Message | None:
-    """The message in a record; None for what is no message, which is not ours to judge."""
-    try:
-        return read(topic, body)
-    except (UnreadableError, WrongValueError):
-        return None
 
 
 def _business_of(connector: Service, channel: str) -> str:
