@@ -10,12 +10,15 @@ INVALID = "invalid-value"
 
 
 class Row(NamedTuple):
-    """A command, and what its rejection says: reason, field and a part of the message."""
+    """A command, and what its rejection says: reason, field and a part of the message.
+
+    A sync that is rejected names no field.
+    """
 
     name: str
     command: dict[str, Any]
     reason: str
-    field: str
+    field: str | None
     says: str
 
 
@@ -28,7 +31,8 @@ async def answers_to(client: Client, business: str, rows: Sequence[Row]) -> list
         return [
             e
             for e in client.events[since:]
-            if e["type"] == "command-rejected" and e.get("business_id") == business
+            if e["type"] in {"command-rejected", "sync-rejected"}
+            and e.get("business_id") == business
         ]
 
     await client.wait_for(
@@ -45,9 +49,13 @@ def assert_told(rows: Sequence[Row], answers: Sequence[Event]) -> None:
         fitting = [
             answer
             for answer in left
-            if (answer["command"], answer["reason"], answer.get("field")) == told
+            if (_command_of(answer), answer["reason"], answer.get("field")) == told
             and row.says in answer["message"]
         ]
         assert fitting, (row.name, told, row.says, left)
         left.remove(fitting[0])
     assert left == []
+
+
+def _command_of(answer: Event) -> str:
+    return "sync-requested" if answer["type"] == "sync-rejected" else str(answer["command"])
