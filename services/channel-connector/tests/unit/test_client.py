@@ -1,7 +1,10 @@
 """The HTTP client against a transport that plays tricks."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+import gc
+import json
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 
 import httpx
@@ -252,3 +255,24 @@ async def test_a_refused_refresh_token_is_its_own_error() -> None:
     refused = httpx.Response(400, json={"error": "invalid_grant"})
     with pytest.raises(InvalidGrantError):
         await endpoint(refused).refresh("old")
+
+
+async def test_memory_is_free_again_after_an_answer_without_waiting_for_the_collector() -> None:
+    length = 4_000_000
+    text = json.dumps({"QueryResponse": {"Memo": "x" * length}, "time": TIME}).encode()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield text[:length]
+        yield text[length:]
+
+    client = client_of(lambda _request: httpx.Response(200, content=body()))
+    gc.disable()
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            await client.query("SELECT * FROM Invoice")
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert held < length

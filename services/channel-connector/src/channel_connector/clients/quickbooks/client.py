@@ -165,13 +165,13 @@ class QuickBooksClient:
             "Accept": "application/json",
         }
         try:
-            answer = await self._http.request(**{**request, "headers": headers}, timeout=TIMEOUT)
+            answer, content = await self._exchange({**request, "headers": headers})
         except httpx.HTTPError as error:
             kind = type(error).__name__
             log.warning("quickbooks did not answer", realm_id=self.realm_id, error=kind)
             raise faults.TemporaryError(f"QuickBooks did not answer ({kind})", status=0) from None
         try:
-            body = faults.body_of(answer.status_code, answer.content, answer.headers)
+            body = faults.body_of(answer.status_code, content, answer.headers)
         except faults.QuickBooksError as error:
             log.warning(
                 "quickbooks refused",
@@ -189,6 +189,15 @@ class QuickBooksClient:
             intuit_tid=answer.headers.get("intuit_tid"),
         )
         return Answer(body, _server_time(body, answer.headers))
+
+    async def _exchange(self, request: dict[str, Any]) -> tuple[httpx.Response, bytes]:
+        """Send a request; the answer, and apart from it its bytes.
+
+        The response refers to itself and stays until the collector comes by. A page is too large
+        to stay with it.
+        """
+        async with self._http.stream(**request, timeout=TIMEOUT) as answer:
+            return answer, b"".join([part async for part in answer.aiter_bytes()])
 
 
 class _Patience:
