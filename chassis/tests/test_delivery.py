@@ -71,6 +71,7 @@ class Toy:
     transient_faults: int = 0
     applied_batches: list[int] = field(default_factory=list)
     before_apply: Callable[[], Awaitable[None]] | None = None
+    commits: int = 0
 
     async def apply(self, batch: Batch[Any]) -> None:
         """Write each amount once, and tell it."""
@@ -109,6 +110,7 @@ class Toy:
             self.apply,
             Rejections(self.events, key=lambda rejection: rejection.command),
             read=read,
+            on_commit=self.count_commit,
         )
         return (
             Consumer(
@@ -121,6 +123,10 @@ class Toy:
             ),
             relay,
         )
+
+    def count_commit(self) -> None:
+        """Called by the consumer."""
+        self.commits += 1
 
     async def amounts(self) -> list[int]:
         """What was added, in order of size."""
@@ -348,6 +354,7 @@ async def test_a_passing_fault_retries_the_batch(toy: Toy) -> None:
     async with running(toy):
         await until(lambda: has(toy, 5), what="5 amounts after 3 faults")
     assert await toy.amounts() == list(range(5))
+    assert toy.commits == len(toy.applied_batches) - 3
     assert await toy.read_topic(f"{toy.topic}.{toy.group}.dlq") == []
 
 

@@ -131,13 +131,15 @@ class Subscription:
     """One topic that a service applies, and the use case that applies it.
 
     `apply` gets the readable messages of a batch in the order of their offsets, in a transaction.
-    Without `rejections`, a readable message with a wrong value is dead-lettered.
+    Without `rejections`, a readable message with a wrong value is dead-lettered. `on_commit` is
+    called after each commit: whoever waits for rows that `apply` writes may look at once.
     """
 
     topic: str
     apply: Callable[[Batch[Any]], Awaitable[None]]
     rejections: Rejections | None = None
     read: Reader = read
+    on_commit: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -326,6 +328,8 @@ class Consumer:
                 self.positions[place] = max(stored[partition], ends.get(partition, 0))
         if published:
             self._relay.wake()
+        if subscription.on_commit is not None:
+            subscription.on_commit()
 
     async def _apply_fresh(
         self,

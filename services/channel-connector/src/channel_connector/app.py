@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -110,7 +111,7 @@ def build(settings: Settings, parts: Parts) -> Service:
         )
         return QuickBooksCompany(client)
 
-    worker = Worker(parts.pool, system_of)
+    worker = Worker(parts.pool, system_of, announce=parts.relay.wake)
     parts.http.include_router(
         router(
             parts.pool,
@@ -149,7 +150,7 @@ def build(settings: Settings, parts: Parts) -> Service:
         )
     )
     return Service(
-        subscriptions=[on_commands],
+        subscriptions=[replace(on_commands, on_commit=worker.wake)],
         background=[worker.run, partial(keep_schedule, parts.pool)],
         close=partial(httpx.AsyncClient.aclose, http),
     )

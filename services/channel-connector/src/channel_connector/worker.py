@@ -36,13 +36,19 @@ SystemOf = Callable[[Connection], AccountingSystem]
 
 @dataclass(frozen=True)
 class Worker:
-    """Takes runs and carries them through."""
+    """Takes runs and carries them through; `announce` is told when a run has ended."""
 
     pool: asyncpg.Pool
     system_of: SystemOf
+    announce: Callable[[], None] = lambda: None
     lease_seconds: float = LEASE_SECONDS
     heartbeat_seconds: float = HEARTBEAT_SECONDS
     _looking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _wanted: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def wake(self) -> None:
+        """Say that there may be a new run; others, of other processes too, are found by looking."""
+        self._wanted.set()
 
     async def run(self) -> None:
         """Take runs as they come, until cancelled. Of those who are free, one looks for runs."""
@@ -64,6 +70,7 @@ class Worker:
     async def _next_run(self, holder: UUID) -> Run:
         """The next run, when there is one; a run taken while being cancelled is given back."""
         while True:
+            self._wanted.clear()
             claim = asyncio.ensure_future(store.claim_run(self.pool, holder, self.lease_seconds))
             try:
                 run = await asyncio.shield(claim)
@@ -73,7 +80,13 @@ class Worker:
                 raise
             if run is not None:
                 return run
-            await asyncio.sleep(IDLE_SECONDS)
+            await self._idle()
+
+    async def _idle(self) -> None:
+        try:
+            await asyncio.wait_for(self._wanted.wait(), IDLE_SECONDS)
+        except TimeoutError:
+            return
 
     async def work_once(self) -> bool:
         """Carry one waiting run through; False if none waits."""
@@ -152,6 +165,7 @@ class Worker:
                 f"The connector could not go on ({type(error).__name__}); its log says more.",
             )
             await publishing.fail(self.pool, run, fault, calls.total)
+        self.announce()
 
     async def _carry_through(self, run: Run, calls: "_Calls") -> None:
         channel, connection = await self._where(run)

@@ -15,7 +15,7 @@ from channel_connector.store import LeaseLostError
 from channel_connector.verification import verify
 from channel_connector.worker import Worker
 from chassis.invariants import Check
-from chassis.testing import until
+from chassis.testing import DEADLINE_SECONDS, until
 from crashing import CrashError, CrashingSystem
 
 
@@ -222,6 +222,37 @@ async def test_two_processes_share_the_runs(connector: Any) -> None:
     tokens = await connector.pool.fetch("select fencing_token from sync_runs")
     assert [row["fencing_token"] for row in tokens] == [1, 1, 1]
     assert await checks(connector) == []
+
+
+async def test_a_worker_that_waits_takes_a_run_when_woken_and_says_when_it_ended(
+    connector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("channel_connector.worker.IDLE_SECONDS", 3_600)
+    await connector.connect()
+    claim, looks, ended = store.claim_run, 0, asyncio.Event()
+
+    async def counted(*arguments: Any) -> Any:
+        nonlocal looks
+        run = await claim(*arguments)
+        looks += 1
+        return run
+
+    async def has_looked() -> bool:
+        return looks > 0
+
+    monkeypatch.setattr(store, "claim_run", counted)
+    worker = Worker(connector.pool, connector.system_of, announce=ended.set)
+    task = asyncio.create_task(worker.run())
+    try:
+        await until(has_looked, what="the worker found nothing to do")
+        sync_id = await connector.request_sync()
+        worker.wake()
+        await asyncio.wait_for(ended.wait(), DEADLINE_SECONDS)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    row = await store.queries.find_run(connector.pool, sync_id=sync_id)
+    assert row["status"] == "completed"
 
 
 async def test_a_worker_that_is_stopped_gives_its_run_back(connector: Any) -> None:
