@@ -34,6 +34,7 @@ from channel_connector.provider import AccountingSystem, SourceError
 from channel_connector.reading import as_deleted
 from channel_connector.store import Numbered, Run, Settlement
 from chassis import outbox
+from chassis.errors import PoisonError
 from chassis.messages import Outgoing, outgoing
 from contracts.channels import (
     KindCounts,
@@ -171,41 +172,55 @@ def _outcomes(
     """Messages for what can be published, and what became of each version."""
     messages: list[Outgoing] = []
     settlements: list[Settlement] = []
-    for numbered, outcome in normalised:
+    for numbered, document in normalised:
         key, version = numbered.document.key, numbered.document.version
-        if isinstance(outcome, NormalisedDocument):
-            try:
-                message = transaction_captured(
-                    outcome, run=run, connection=connection, sequence=numbered.sequence, items=items
-                )
-            except (ValidationError, ArithmeticError) as error:
-                outcome = _out_of_range(error)  # noqa: PLW2901  (the outcome is a failure after all)
-            else:
-                if len(message.encode()) <= MESSAGE_BYTES_MAX:
-                    identity = f"{run.channel_id}/{key.kind}/{key.external_id}/{outcome.version}"
-                    messages.append(
-                        outgoing(
-                            TRANSACTIONS_TOPIC,
-                            run.channel_id,
-                            message,
-                            source=SOURCE,
-                            identity=identity,
-                        )
-                    )
-                    settlements.append(Settlement(key, version, content_hash=message.content_hash))
-                    continue
-                outcome = _TOO_LARGE  # noqa: PLW2901
-        settlements.append(
-            Settlement(
-                key,
-                version,
-                failure_code=outcome.code,
-                failure_message=outcome.message[:FAILURE_TEXT_LENGTH_MAX],
-                failure_hint=outcome.hint,
-                number=outcome.number[:NUMBER_LENGTH_MAX] if outcome.number else None,
-            )
+        outcome = (
+            document
+            if isinstance(document, Failure)
+            else _captured(run, connection, items, numbered.sequence, document)
         )
+        if isinstance(outcome, Failure):
+            settlements.append(
+                Settlement(
+                    key,
+                    version,
+                    failure_code=outcome.code,
+                    failure_message=outcome.message[:FAILURE_TEXT_LENGTH_MAX],
+                    failure_hint=outcome.hint,
+                    number=outcome.number[:NUMBER_LENGTH_MAX] if outcome.number else None,
+                )
+            )
+        else:
+            message, content_hash = outcome
+            messages.append(message)
+            settlements.append(Settlement(key, version, content_hash=content_hash))
     return messages, settlements
+
+
+def _captured(
+    run: Run,
+    connection: Connection,
+    items: ItemsById,
+    sequence: int,
+    document: NormalisedDocument,
+) -> tuple[Outgoing, str] | Failure:
+    """The encoded message of a document and its content hash, or why there can be none."""
+    try:
+        message = transaction_captured(
+            document, run=run, connection=connection, sequence=sequence, items=items
+        )
+    except (ValidationError, ArithmeticError) as error:
+        return _out_of_range(error)
+    key = document.key
+    identity = f"{run.channel_id}/{key.kind}/{key.external_id}/{document.version}"
+    try:
+        sent = outgoing(
+            TRANSACTIONS_TOPIC, run.channel_id, message, source=SOURCE, identity=identity
+        )
+    except PoisonError:
+        return _TOO_LARGE
+    too_large = sent.payload is None or len(sent.payload) > MESSAGE_BYTES_MAX
+    return _TOO_LARGE if too_large else (sent, message.content_hash)
 
 
 _TOO_LARGE = Failure(

@@ -57,15 +57,16 @@ def flatten(document: dict[str, Any]) -> Iterator[RawLine]:
     count = 0
     for line in wire.members(document.get("Line")):
         kind = line_type(line)
-        group = line.get("GroupLineDetail")
-        inner = [line]
+        inner = [(kind, line)]
         if kind == "grouplinedetail":
-            inner = wire.members(group.get("Line")) if isinstance(group, dict) else []
-        for child in inner:
+            group = line.get("GroupLineDetail")
+            children = wire.members(group.get("Line")) if isinstance(group, dict) else []
+            inner = [(line_type(child), child) for child in children]
+        for child_kind, child in inner:
             count += 1
             if count > LINES_MAX:
                 raise ValueError(f"the document has more than {LINES_MAX} lines")
-            yield RawLine(line_type(child), child, _detail(child))
+            yield RawLine(child_kind, child, _detail(child, child_kind))
 
 
 def line_type(line: dict[str, Any]) -> str:
@@ -73,10 +74,9 @@ def line_type(line: dict[str, Any]) -> str:
     return str(line.get("DetailType") or "").replace("_", "").lower()
 
 
-def _detail(line: dict[str, Any]) -> dict[str, Any]:
-    wanted = line_type(line)
+def _detail(line: dict[str, Any], kind: str) -> dict[str, Any]:
     for name, value in line.items():
-        if isinstance(value, dict) and name.replace("_", "").lower() == wanted:
+        if isinstance(value, dict) and name.replace("_", "").lower() == kind:
             return value
     return {}
 
@@ -174,6 +174,8 @@ def share_discount(lines: Lines, digits: int) -> tuple[Line, ...]:
     Raises:
         ValueError: no line could bear the discount.
     """
+    if not lines.discount:
+        return lines.lines
     bearing = [line for line in lines.lines if line.skip not in _OUTSIDE_SUBTOTAL]
     parts = iter(shares(lines.discount, [line.amount for line in bearing], digits))
     return tuple(
