@@ -310,3 +310,51 @@ async def test_two_processes_refresh_once_where_a_reuse_ends_the_consent(connect
     assert len(set(renewed)) == 1
     asked = connector.sandbox.control("GET", "/requests")["requests"]
     assert [request["operation"] for request in asked].count("token") == 2
+
+
+SWAPPED = """
+    update connection_tokens as mine
+    set refresh_token = theirs.refresh_token, access_token = theirs.access_token,
+        access_token_expires_at = theirs.access_token_expires_at, key_id = theirs.key_id
+    from connection_tokens as theirs
+    where mine.business_id <> theirs.business_id
+"""
+
+
+async def test_tokens_that_are_moved_in_the_database_open_nowhere_else(
+    make: Any, endpoint: Endpoint, pool: asyncpg.Pool
+) -> None:
+    """Business, company, connection and key are bound to what is stored."""
+    await make().current()
+    assert await pool.fetchval("select key_id from connection_tokens") == "k1"
+    await connections.add_connection(
+        pool,
+        Vault(KEYS),
+        provider="quickbooks-online",
+        business_id="other",
+        realm_id="913",
+        refresh_token="refresh-of-other",
+        connection_id="conn-1",
+    )
+    await pool.execute(
+        "update connection_tokens set access_token = refresh_token, "
+        "access_token_expires_at = now() + interval '1 hour' where business_id = 'other'"
+    )
+    for tampered, undone in (
+        (SWAPPED, SWAPPED),
+        (
+            "update connections set realm_id = '914' where business_id = 'acme'",
+            "update connections set realm_id = '913' where business_id = 'acme'",
+        ),
+        (
+            "update connection_tokens set key_id = 'k2' where business_id = 'acme'",
+            "update connection_tokens set key_id = 'k1' where business_id = 'acme'",
+        ),
+    ):
+        await pool.execute(tampered)
+        with pytest.raises(SourceError) as caught:
+            await make().current()
+        assert caught.value.reason == "needs-reconnect"
+        await pool.execute(undone)
+        assert await make().current() == "access-1"
+    assert endpoint.uses == 1

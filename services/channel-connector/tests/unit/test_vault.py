@@ -39,6 +39,8 @@ def test_the_newest_key_seals_and_old_ones_still_open() -> None:
     vault = Vault(f"{NEW},{OLD}")
     assert vault.newest_key_id == "k2"
     assert vault.open(sealed, "k1", OWNER, "refresh") == "secret"
+    with pytest.raises(UnknownKeyError, match="do not open"):
+        vault.open(sealed, "k2", OWNER, "refresh")
     with pytest.raises(UnknownKeyError, match="TOKEN_KEYS lacks"):
         Vault(NEW).open(sealed, "k1", OWNER, "refresh")
 
