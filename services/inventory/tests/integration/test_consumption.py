@@ -283,6 +283,21 @@ async def test_commands_without_ids_may_be_delivered_twice(inventory: Driver) ->
     await assert_sound(inventory)
 
 
+async def test_a_number_that_a_lot_was_given_is_taken(inventory: Driver) -> None:
+    memo = take("memo", 1, ("1", "desk", "-2"))
+    number = {"lot_number": "20260301-1"}
+    for batch in ([product(), memo, lot("a", "5", "1", "2026-01-05") | number], [memo]):
+        await inventory.apply(TOPIC, *batch)
+    again = await inventory.apply(TOPIC, lot("a", "5", "1", "2026-01-05") | number)
+    assert [(p.type, p.body["field"]) for p in again] == [("command-rejected", "lot_number")]
+
+    await inventory.apply(TOPIC, lot("b", "5", "1", "2026-01-05") | {"lot_number": "20260105-9"})
+    unnumbered = lot("c", "5", "1", "2026-01-05")
+    del unnumbered["lot_number"]
+    published = await inventory.apply(TOPIC, unnumbered)
+    assert published[0].body["lot_number"] == "20260105-10"
+
+
 async def test_a_cost_beyond_all_reason_is_told_and_read(inventory: Driver) -> None:
     published = await inventory.apply(
         TOPIC,

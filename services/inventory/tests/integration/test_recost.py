@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from chassis.testing import Driver, Published
+from inventory.store.loading import load_history
 from inventory.verify import verify
 
 TOPIC = "inventory.commands.v1"
@@ -258,6 +259,33 @@ async def test_other_products_of_a_sale_keep_their_cost(inventory: Driver) -> No
     told = outcome(published)
     assert (told["cost_before"], told["cost_after"]) == ("80.00", "40.00")
     await assert_sound(inventory)
+
+
+async def test_nothing_of_other_products_is_in_memory(inventory: Driver) -> None:
+    chair = {"product_id": "chair"}
+    both = document("both", "2", "2026-01-12")
+    both["lines"] = [{**both["lines"][0], **chair}, {**both["lines"][0], "line_id": "2"}]
+    await inventory.apply(
+        TOPIC,
+        PRODUCT,
+        {**PRODUCT, **chair},
+        lot("b", "10", "20.00", "2026-01-10"),
+        {**lot("c", "10", "3.00", "2026-01-10"), **chair},
+        {**document("chairs", "4", "2026-01-12"), "lines": both["lines"][:1]},
+        both,
+        document("desks", "1", "2026-01-13"),
+        {**lot("b2", "10", "20.00", "2026-01-10"), "business_id": "other"},
+    )
+    async with inventory.pool.acquire() as connection, connection.transaction():
+        history = await load_history(connection, ("acme", "desk"))
+    assert history is not None
+    ledger, sales = history
+    assert list(ledger.books["acme"].lots) == ["b"]
+    assert list(ledger.products) == [("acme", "desk")]
+    assert [(s.sale_id, [li.line_id for li in s.lines]) for s in sales] == [
+        ("both", ["2"]),
+        ("desks", ["1"]),
+    ]
 
 
 @pytest.mark.parametrize("together", [True, False])

@@ -286,6 +286,13 @@ REFUSED: list[tuple[str, tuple[Command, ...], Command, str, str]] = [
         "lot_number",
     ),
     (
+        "LO2: a number that a return lot was given",
+        (document("memo", "-1", day=5),),
+        lot("b", "5", "1", lot_number="20260305-1"),
+        "lot-number-taken",
+        "lot_number",
+    ),
+    (
         "LO2: a number that only a given one could be",
         (),
         lot("a", "5", "1", lot_number="20260105-1000000000000000"),

@@ -73,7 +73,6 @@ class Ledger:
     books: dict[str, Books] = field(default_factory=dict)
     links: dict[LinkKey, str] = field(default_factory=dict)
     adjustments: dict[tuple[str, str], Adjustment] = field(default_factory=dict)
-    active_numbers: dict[tuple[str, str, str], set[str]] = field(default_factory=dict)
     next_order: Callable[[], int] = field(default=lambda: 0)
     new_adjustments: list[tuple[str, str, Adjustment]] = field(default_factory=list)
     changed_links: set[LinkKey] = field(default_factory=set)
@@ -208,7 +207,6 @@ class Ledger:
             lot_number=lot_number,
         )
         books.lots[lot_id] = lot
-        self.active_numbers.setdefault((*key, lot.lot_number), set()).add(lot_id)
         books.move([Movement("receipt", product_id, lot_id, quantity, unit_cost)])
         return lot
 
@@ -321,9 +319,7 @@ class Ledger:
                 "may count to 999999999999999.",
                 "lot_number",
             )
-        lots = self.books[key[0]].lots
-        bearers = self.active_numbers.get((*key, number), ())
-        if any(lots[lot_id].quantity_remaining > 0 for lot_id in bearers):
+        if self.books[key[0]].stocks[key[1]].is_active(number):
             return Refusal(
                 "lot-number-taken",
                 f"Product {key[1]} has an active lot numbered {number} already; choose another "

@@ -91,11 +91,15 @@ class Stock:
     operations: int = 0
     changed: bool = False
     _by_id: dict[str, Lot] = field(default_factory=dict)
+    _by_number: dict[str, list[Lot]] = field(default_factory=dict)
     _first_open: int = 0
 
     def __post_init__(self) -> None:
         self.lots.sort(key=lambda lot: lot.place)
         self._by_id = {lot.lot_id: lot for lot in self.lots}
+        self._by_number = {}
+        for lot in self.lots:
+            self._by_number.setdefault(lot.lot_number, []).append(lot)
 
     def begin(self) -> None:
         """Start an operation."""
@@ -145,11 +149,16 @@ class Stock:
         place = self._place_of(lot)
         self.lots.insert(place, lot)
         self._by_id[lot.lot_id] = lot
+        self._by_number.setdefault(lot.lot_number, []).append(lot)
         self._first_open = min(self._first_open, place)
 
     def lot(self, lot_id: str) -> Lot:
         """A lot that was loaded."""
         return self._by_id[lot_id]
+
+    def is_active(self, lot_number: str) -> bool:
+        """Whether anything remains of a lot of this number."""
+        return any(lot.quantity_remaining > 0 for lot in self._by_number.get(lot_number, ()))
 
     def open_lots(self) -> list[Lot]:
         """The lots that something remains of, in the order of taking."""

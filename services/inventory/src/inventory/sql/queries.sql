@@ -43,7 +43,7 @@ cross join lateral open_lots_beyond(wanted.business_id, wanted.product_id, wante
 
 -- name: list_active_numbers(business_ids, product_ids, lot_numbers)
 -- Active lots that bear one of these numbers.
-select l.business_id, l.product_id, l.lot_number, l.lot_id
+select l.business_id, l.lot_id
 from lots as l
 join unnest(:business_ids::text[], :product_ids::text[], :lot_numbers::text[])
   as wanted (business_id, product_id, lot_number)

@@ -486,9 +486,6 @@ async def _load_checks(connection: Connection, ledger: Ledger, wanted: _Wanted) 
                 connection, **columns(wanted.numbers, "business_ids product_ids lot_numbers")
             )
         )
-        for row in rows:
-            key = (row["business_id"], row["product_id"], row["lot_number"])
-            ledger.active_numbers.setdefault(key, set()).add(row["lot_id"])
         bearers = {(row["business_id"], row["lot_id"]) for row in rows}
         await load_lots(connection, ledger, bearers)
     if wanted.adjustments:
