@@ -44,6 +44,7 @@ def test_every_message_type_stands_on_one_topic() -> None:
         "sales.events.v1",
         "inventory.events.v1",
     ]
+    assert places.pop("batch-applied") == ["sales.journal.v1", "inventory.journal.v1"]
     assert {kind: where for kind, where in places.items() if len(where) > 1} == {}
 
 
@@ -65,8 +66,7 @@ def test_a_topic_has_an_owner_consumers_and_sane_limits(name: str) -> None:
     assert set(topic.consumers) <= {*topics.SERVICES, ANYONE}
     assert topic.partitions >= 1
     assert topic.summary.endswith(".")
-    assert topic.cleanup in {"delete", "compact"}
-    assert (topic.cleanup == "compact") == (name == "inventory.products.v1")
+    assert (topic.cleanup, topic.retention_ms) == ("delete", -1), "I11: topics are kept whole"
 
 
 KEYED_OTHERWISE = {"connection-changed"}
@@ -106,6 +106,15 @@ def test_each_service_that_consumes_has_a_dead_letter_topic() -> None:
 def test_a_service_receives_the_topics_that_name_it_as_consumer(service: str) -> None:
     declared = {name for name, topic in DECLARED.items() if service in topic.consumers}
     assert set(_definition(service).receives) == declared
+
+
+@pytest.mark.parametrize("service", ["inventory", "sales-processor"])
+def test_a_service_whose_state_comes_from_topics_keeps_a_journal_in_one_order(service: str) -> None:
+    definition = _definition(service)
+    assert definition.journal is not None
+    assert definition.journal in definition.sends
+    topic = DECLARED[definition.journal]
+    assert (topic.owner, topic.partitions) == (service, 1)
 
 
 @pytest.mark.parametrize("service", topics.SERVICES)

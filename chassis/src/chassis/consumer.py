@@ -9,12 +9,14 @@ The laws of this module:
 - A record that cannot be applied is isolated in a savepoint and dead-lettered in the same
   transaction; the records around it are applied in their order.
 - A passing fault retries the whole batch, with backoff and an end; anything else ends the process.
+- What a batch does follows from its records, the database and `now`, so a journal can repeat it.
 """
 
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Generic
 
 import asyncpg
@@ -25,12 +27,14 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaMessage
 from faststream.kafka.message import KafkaAckableMessage
 
-from chassis import dead_letters, metrics, outbox
+from chassis import dead_letters, journal, metrics, outbox
 from chassis.errors import TRANSIENT_ERRORS, FatalError, PoisonError
 from chassis.messages import MessageT_co, Outgoing, Received, Record, outgoing
+from chassis.offsets import find_offsets, lock_offsets, store_offsets
 from chassis.outbox import Connection
 from chassis.tracing import child_traceparent
 from contracts.base import Message
+from contracts.journal import BatchApplied
 from contracts.registry import UnreadableError, WrongValueError, read
 from contracts.rejections import CommandRejected
 
@@ -58,13 +62,15 @@ class Batch(Generic[MessageT_co]):
     """Messages of one topic to apply in one transaction, and what is published with it.
 
     `connection` is inside the transaction. An exception rolls everything of this batch back,
-    what it published included.
+    what it published included. `now` is when it is applied; of a batch that is repeated from a
+    journal, when it was applied first.
     """
 
     connection: Connection
     messages: Sequence[Received[MessageT_co]]
     source: str
     rejections: Rejections | None
+    now: datetime
     published: list[Outgoing] = field(default_factory=list)
 
     def publish(
@@ -171,6 +177,7 @@ class Consumer:
         retry_seconds_max: int = 180,
     ) -> None:
         self.group = group
+        self.journal_topic = relay.journal
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.positions: dict[TopicPartition, int] = {}
         self._known_gaps: dict[TopicPartition, int] = {}
@@ -208,6 +215,11 @@ class Consumer:
         self._subscriber(self._on_batch)
 
     @property
+    def topics(self) -> tuple[str, ...]:
+        """The topics that it applies."""
+        return tuple(self._subscriptions)
+
+    @property
     def client(self) -> AIOKafkaConsumer | None:
         """The Kafka consumer, once started."""
         consumer: AIOKafkaConsumer | None = self._subscriber.consumer
@@ -236,11 +248,7 @@ class Consumer:
         self._idle.clear()
         try:
             raw: Any = message.raw_message
-            records = [
-                Record(r.topic, r.partition, r.offset, r.key, r.value, tuple(r.headers))
-                for r in raw
-            ]
-            await self.apply(self._without_gaps(records))
+            await self.apply(self._without_gaps([Record.of(r) for r in raw]))
             await _commit_to_kafka(message)
         except asyncio.CancelledError:
             raise
@@ -314,12 +322,17 @@ class Consumer:
         partitions = sorted({r.partition for r in records})
         in_a_row = self._dead_letters_in_a_row[topic]
         async with self._pool.acquire() as connection, connection.transaction():
-            stored = await _lock_offsets(connection, self.group, topic, partitions)
+            stored = await lock_offsets(connection, self.group, topic, partitions)
             fresh = [r for r in records if r.offset >= stored[r.partition]]
-            published, in_a_row = await self._apply_fresh(connection, subscription, fresh, in_a_row)
+            now = datetime.now(UTC)
+            published, in_a_row = await self._apply_fresh(
+                connection, subscription, fresh, in_a_row, now
+            )
             await outbox.append(connection, published)
             ends = {r.partition: r.offset + 1 for r in fresh}
-            await _store_offsets(connection, self.group, topic, ends)
+            await store_offsets(connection, self.group, topic, ends)
+            if fresh:
+                await self._keep_journal(connection, fresh, published, now)
         self._dead_letters_in_a_row[topic] = in_a_row
         metrics.RECORDS_REPEATED.labels(topic).inc(len(records) - len(fresh))
         for partition in partitions:
@@ -331,16 +344,56 @@ class Consumer:
         if subscription.on_commit is not None:
             subscription.on_commit()
 
+    async def _keep_journal(
+        self,
+        connection: Connection,
+        records: Sequence[Record],
+        published: Sequence[Outgoing],
+        now: datetime,
+    ) -> None:
+        """Add a batch to the journal, if there is one."""
+        if self.journal_topic is not None:
+            entry = await journal.next_entry(
+                connection,
+                self.journal_topic,
+                group=self.group,
+                records=records,
+                published=published,
+                now=now,
+            )
+            await outbox.append(connection, [entry])
+
+    async def apply_again(self, entry: BatchApplied, records: Sequence[Record]) -> None:
+        """Apply a batch of the journal as it was applied first; nothing is published again.
+
+        Raises:
+            FatalError: it does not come out as it did.
+        """
+        subscription = self._subscriptions[entry.topic]
+        partitions = sorted(r.partition for r in entry.ranges)
+        ends = {r.partition: r.next_offset for r in entry.ranges}
+        async with self._pool.acquire() as connection, connection.transaction():
+            await lock_offsets(connection, self.group, entry.topic, partitions)
+            published, _ = await self._apply_fresh(
+                connection, subscription, records, 0, entry.applied_at
+            )
+            journal.compare(entry, published)
+            await store_offsets(connection, self.group, entry.topic, ends)
+            await journal.save_position(connection, self.group, entry.sequence + 1)
+
     async def _apply_fresh(
         self,
         connection: Connection,
         subscription: Subscription,
         records: Sequence[Record],
         in_a_row: int,
+        now: datetime,
     ) -> tuple[list[Outgoing], int]:
         """Apply what is readable, answer what is wrong, dead-letter the rest."""
         topic = subscription.topic
-        batch: Batch[Message] = Batch(connection, [], f"/{self.group}", subscription.rejections)
+        batch: Batch[Message] = Batch(
+            connection, [], f"/{self.group}", subscription.rejections, now
+        )
         letters: list[_Unreadable] = []
         readable: list[Received[Message]] = []
         for record in records:
@@ -353,7 +406,7 @@ class Consumer:
                 readable.append(outcome)
         published = batch.published
         if readable:
-            await self._apply_isolated(connection, subscription, readable, published, letters)
+            await self._apply_isolated(subscription, batch, readable, letters)
         letters.sort(key=lambda letter: (letter.record.partition, letter.record.offset))
         dead = {letter.record.place for letter in letters}
         for record in records:
@@ -378,16 +431,18 @@ class Consumer:
 
     async def _apply_isolated(
         self,
-        connection: Connection,
         subscription: Subscription,
+        whole: Batch[Message],
         messages: Sequence[Received[Message]],
-        published: list[Outgoing],
         letters: list[_Unreadable],
     ) -> None:
-        """Apply messages in a savepoint; on a fault halve them until the bad one stands alone."""
-        batch = Batch(connection, messages, f"/{self.group}", subscription.rejections)
+        """Apply messages in a savepoint; on a fault halve them until the bad one stands alone.
+
+        What they publish is added to the `whole` batch.
+        """
+        batch = replace(whole, messages=messages, published=[])
         try:
-            async with connection.transaction():
+            async with whole.connection.transaction():
                 await subscription.apply(batch)
         except TRANSIENT_ERRORS:
             raise
@@ -395,7 +450,7 @@ class Consumer:
             if len(messages) > 1:
                 middle = len(messages) // 2
                 for half in (messages[:middle], messages[middle:]):
-                    await self._apply_isolated(connection, subscription, half, published, letters)
+                    await self._apply_isolated(subscription, whole, half, letters)
                 return
             record = messages[0].record
             if isinstance(error, PoisonError):
@@ -406,7 +461,7 @@ class Consumer:
                 _Unreadable(record, "not-applicable", dead_letters.traceback_text(error))
             )
         else:
-            published.extend(batch.published)
+            whole.published.extend(batch.published)
 
 
 def _read(subscription: Subscription, record: Record) -> "Received[Message] | _Unreadable | _Wrong":
@@ -488,66 +543,3 @@ class _Rebalance(ConsumerRebalanceListener):  # type: ignore[misc]
                 )
             client.seek(partition, position)
             self._consumer.positions[partition] = position
-
-
-async def find_offsets(
-    pool: asyncpg.Pool, group: str, partitions: Sequence[TopicPartition]
-) -> dict[TopicPartition, int | None]:
-    """The offset to apply next of each partition; None where nothing was applied yet."""
-    rows = await pool.fetch(
-        """
-        select topic, partition, next_offset
-        from consumer_offsets
-        where consumer_group = $1
-        """,
-        group,
-    )
-    stored = {TopicPartition(row["topic"], row["partition"]): row["next_offset"] for row in rows}
-    return {partition: stored.get(partition) for partition in partitions}
-
-
-async def _lock_offsets(
-    connection: Connection, group: str, topic: str, partitions: Sequence[int]
-) -> dict[int, int]:
-    """Lock the rows of these partitions, lowest first; a new partition starts at 0."""
-    query = """
-        select partition, next_offset
-        from consumer_offsets
-        where consumer_group = $1 and topic = $2 and partition = any($3)
-        order by partition
-        for update
-    """
-    rows = await connection.fetch(query, group, topic, partitions)
-    if len(rows) < len(partitions):
-        await connection.execute(
-            """
-            insert into consumer_offsets (consumer_group, topic, partition, next_offset)
-            select $1, $2, partition, 0 from unnest($3::int[]) as partition order by partition
-            on conflict do nothing
-            """,
-            group,
-            topic,
-            partitions,
-        )
-        rows = await connection.fetch(query, group, topic, partitions)
-    return {row["partition"]: row["next_offset"] for row in rows}
-
-
-async def _store_offsets(
-    connection: Connection, group: str, topic: str, ends: dict[int, int]
-) -> None:
-    if ends:
-        await connection.execute(
-            """
-            update consumer_offsets as stored
-            set next_offset = ends.next_offset
-            from unnest($3::int[], $4::bigint[]) as ends (partition, next_offset)
-            where stored.consumer_group = $1
-              and stored.topic = $2
-              and stored.partition = ends.partition
-            """,
-            group,
-            topic,
-            list(ends),
-            list(ends.values()),
-        )

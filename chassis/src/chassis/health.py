@@ -61,6 +61,8 @@ async def watch(consumer: Consumer, health: Health, *, stall_seconds_max: int) -
         else:
             progress = loop.time()
             health.set("assignment", "no partition is assigned")
+            if "rebuild" in health.problems:
+                assigned_at = loop.time()  # partitions are asked for after it
         if loop.time() - progress > stall_seconds_max:
             raise FatalError(
                 f"Records wait and none was applied for {stall_seconds_max} seconds; "

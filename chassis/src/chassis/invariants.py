@@ -23,7 +23,7 @@ OUTBOX_SECONDS_MAX = 60
 SORT_MEMORY = "128MB"
 """Of one step of a statement; checks sort and group whole tables."""
 
-CHASSIS_TABLES = ("consumer_offsets", "outbox", "schema_migrations")
+CHASSIS_TABLES = ("consumer_offsets", "journal_positions", "outbox", "schema_migrations")
 
 _OUTBOX = """
     select id as outbox_id, type, aggregatetype as topic, encode(message_key, 'escape') as key,

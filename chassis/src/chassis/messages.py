@@ -6,7 +6,7 @@ publishes the same `ce_id`.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from chassis.errors import PoisonError
@@ -28,6 +28,11 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers
+
+    @classmethod
+    def of(cls, raw: Any) -> "Record":  # noqa: ANN401  (a record of the client)
+        """A record as the client hands it out."""
+        return cls(raw.topic, raw.partition, raw.offset, raw.key, raw.value, tuple(raw.headers))
 
     @property
     def place(self) -> str:

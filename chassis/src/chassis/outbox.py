@@ -1,8 +1,9 @@
 """Messages leave through a table: written in the transaction of the effects, published after it.
 
 The laws of this module: one relay per database publishes (an advisory lock on its own session);
-rows go out in id order for each partition; a row is deleted only when its batch was acknowledged.
-A crash in between publishes rows again, with the same `ce_id`, never loses one.
+rows go out in id order for each partition; a row is deleted only when its batch was acknowledged;
+a journal entry goes out when everything before it was acknowledged. A crash in between publishes
+rows again, with the same `ce_id`, never loses one.
 """
 
 import asyncio
@@ -85,10 +86,22 @@ async def append(connection: Connection, messages: Sequence[Outgoing]) -> None:
     )
 
 
-class Relay:
-    """Publishes the outbox to Kafka until it is stopped."""
+def sendable(rows: Sequence[Any], journal: str | None) -> list[Any]:
+    """The rows of a round that may go out now: journal entries only if nothing stands before them.
 
-    def __init__(self, *, database_url: str, bootstrap_servers: str, source: str) -> None:
+    The first row always may. An entry that is held back goes with the next round.
+    """
+    first = next((n for n, row in enumerate(rows) if row["aggregatetype"] != journal), len(rows))
+    return [row for n, row in enumerate(rows) if n < first or row["aggregatetype"] != journal]
+
+
+class Relay:
+    """Publishes the outbox to Kafka until it is stopped; `journal` is the topic of its journal."""
+
+    def __init__(
+        self, *, database_url: str, bootstrap_servers: str, source: str, journal: str | None = None
+    ) -> None:
+        self.journal = journal
         self._database_url = database_url
         self._bootstrap_servers = bootstrap_servers
         self._source = source.encode()
@@ -151,7 +164,8 @@ class Relay:
     ) -> None:
         while True:
             self._wake.clear()
-            rows = await connection.fetch(_NEXT_ROWS, ROWS_PER_ROUND, PAYLOAD_BYTES_PER_ROUND)
+            found = await connection.fetch(_NEXT_ROWS, ROWS_PER_ROUND, PAYLOAD_BYTES_PER_ROUND)
+            rows = sendable(found, self.journal)
             if rows:
                 published, fault = await self._publish(producer, rows)
                 await connection.execute("delete from outbox where id = any($1)", published)

@@ -29,6 +29,7 @@ from chassis.errors import FatalError
 from chassis.health import Health, watch
 from chassis.http import create_app
 from chassis.outbox import Relay
+from chassis.rebuild import catch_up
 from chassis.settings import ServiceSettings, read_settings
 
 log = structlog.get_logger(__name__)
@@ -60,6 +61,8 @@ class Definition:
     """A service as its `__main__` declares it.
 
     `name` is its consumer group, and where its messages come from; `build` makes it of its parts.
+    `journal` is the topic of its journal, one of those that it sends; a service whose state does
+    not come from topics has none.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Definition:
     build: Callable[[Any, Parts], Service]
     sends: Sequence[str] = field(default=())
     receives: Sequence[str] = field(default=())
+    journal: str | None = None
     commands: dict[str, Callable[[Any], None]] = field(default_factory=dict)
 
 
@@ -149,6 +153,7 @@ async def _run(definition: Definition, settings: ServiceSettings) -> None:
         database_url=settings.database_url,
         bootstrap_servers=settings.kafka_bootstrap_servers,
         source=f"/{definition.name}",
+        journal=definition.journal,
     )
     service = definition.build(settings, Parts(pool, relay, app))
     consumer = Consumer(
@@ -171,8 +176,18 @@ async def _run(definition: Definition, settings: ServiceSettings) -> None:
             lifespan="off",
         )
     )
+
+    async def start() -> None:
+        await catch_up(
+            consumer,
+            pool=pool,
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            health=health,
+        )
+        await consumer.start()
+
     try:
-        await _serve(service, consumer, relay, server, health, settings)
+        await _serve(service, consumer, relay, server, health, settings, start)
     finally:
         if service.close:
             await service.close()
@@ -186,6 +201,7 @@ async def _serve(  # noqa: PLR0917  (all parts of one process)
     server: uvicorn.Server,
     health: Health,
     settings: ServiceSettings,
+    start: Callable[[], Awaitable[None]],
 ) -> None:
     """Run all parts until a signal, or until one of them fails."""
     stop = asyncio.Event()
@@ -200,7 +216,7 @@ async def _serve(  # noqa: PLR0917  (all parts of one process)
     background = [asyncio.ensure_future(work()) for work in service.background]
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
-        starting = asyncio.ensure_future(consumer.start())
+        starting = asyncio.ensure_future(start())
         watched: list[asyncio.Future[Any]] = [
             relaying,
             serving,

@@ -16,6 +16,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from contracts import channels, inventory, sales, topics
 from contracts.base import ID_LENGTH_MAX, TEXT_LENGTH_MAX, Message
+from contracts.journal import BatchApplied
 from contracts.rejections import CommandRejected
 
 BODY_BYTES_MAX = 1_048_576
@@ -77,6 +78,8 @@ TOPIC_MESSAGES: dict[str, tuple[type[Message], ...]] = {
         CommandRejected,
     ),
     "inventory.products.v1": (inventory.ProductChanged,),
+    "sales.journal.v1": (BatchApplied,),
+    "inventory.journal.v1": (BatchApplied,),
 }
 
 

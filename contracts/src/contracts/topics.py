@@ -16,7 +16,7 @@ DEAD_LETTER_BYTES_MAX = 8_388_608
 class Topic:
     """One topic.
 
-    `retention_ms` of -1 keeps records for ever; `cleanup` is Kafka's policy (`delete`, `compact`).
+    `retention_ms` of -1 keeps records for ever; `cleanup` is Kafka's policy.
     """
 
     name: str

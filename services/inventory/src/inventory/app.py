@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chassis.service import Definition, Parts, Service
-from inventory.handlers import RECEIVES, SENDS, subscriptions
+from inventory.handlers import JOURNAL, RECEIVES, SENDS, subscriptions
 from inventory.reads import router
 from inventory.settings import Settings
 
@@ -23,4 +23,5 @@ DEFINITION = Definition(
     build=build,
     sends=SENDS,
     receives=RECEIVES,
+    journal=JOURNAL,
 )

@@ -5,7 +5,8 @@ from inventory.usecases import EVENTS, PRODUCTS, apply_commands
 
 COMMANDS = "inventory.commands.v1"
 RECEIVES = (COMMANDS,)
-SENDS = (EVENTS, PRODUCTS)
+JOURNAL = "inventory.journal.v1"
+SENDS = (EVENTS, PRODUCTS, JOURNAL)
 
 
 def subscriptions() -> list[Subscription]:

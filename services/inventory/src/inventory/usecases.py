@@ -5,7 +5,6 @@ batch tell each step; stock on hand is announced once for each product.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -48,7 +47,7 @@ async def apply_commands(batch: Batch[Message]) -> None:
         for received in part:
             _APPLY[type(received.message)](batch, ledger, received)
         stock.add(ledger)
-        await save(batch.connection, ledger)
+        await save(batch.connection, ledger, batch.now)
     stock.announce(batch)
 
 
@@ -454,7 +453,7 @@ def _announce_product(batch: Batch[Message], received: Received[Any], product: P
                 for connection_id, item in sorted(product.links)
             ],
             version=product.version,
-            changed_at=datetime.now(UTC),
+            changed_at=batch.now,
         ),
         identity=f"{business_id}/{product_id}/{product.version}",
         cause=received,
@@ -540,7 +539,7 @@ async def _recost_product(
     _announce_recosted(batch, received, result)
     if not command.dry_run:
         stock.add(ledger)
-        await save(batch.connection, ledger)
+        await save(batch.connection, ledger, batch.now)
 
 
 def _announce_recosted(

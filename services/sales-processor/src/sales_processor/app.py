@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from chassis.service import Definition, Parts, Service
-from sales_processor.handlers import RECEIVES, SENDS, subscriptions
+from sales_processor.handlers import JOURNAL, RECEIVES, SENDS, subscriptions
 from sales_processor.reads import router
 from sales_processor.settings import Settings
 
@@ -23,4 +23,5 @@ DEFINITION = Definition(
     build=build,
     sends=SENDS,
     receives=RECEIVES,
+    journal=JOURNAL,
 )

@@ -16,9 +16,10 @@ from sales_processor.usecases.runs import follow_channels
 PRODUCTS = "inventory.products.v1"
 CHANNEL_EVENTS = "channels.events.v1"
 INVENTORY_EVENTS = "inventory.events.v1"
+JOURNAL = "sales.journal.v1"
 
 RECEIVES = (PRODUCTS, CHANNEL_EVENTS, INVENTORY_EVENTS, SALES_COMMANDS, TRANSACTIONS)
-SENDS = (SALES_EVENTS, INVENTORY_COMMANDS, SALES_COMMANDS)
+SENDS = (SALES_EVENTS, INVENTORY_COMMANDS, SALES_COMMANDS, JOURNAL)
 
 
 def subscriptions() -> list[Subscription]:

@@ -225,14 +225,14 @@ where short.before <= wanted.quantity;
 select nextval('sale_order') as sale_order
 from generate_series(1, :count);
 
--- name: insert_products(business_ids, product_ids, names, skus, product_types, purchase_costs, versions, stocks, stock_versions, averages, lots_recorded, operations)!
+-- name: insert_products(business_ids, product_ids, names, skus, product_types, purchase_costs, versions, stocks, stock_versions, averages, lots_recorded, operations, instant)!
 -- Products put for the first time.
 insert into products (
     business_id, product_id, name, sku, product_type, purchase_cost, version, stock_on_hand,
     stock_version, last_average_cost, lots_recorded, operations, changed_at
 )
 select business_id, product_id, name, sku, product_type, purchase_cost, version, stock, stock_version,
-       average, lots, operations, now()
+       average, lots, operations, :instant::timestamptz
 from unnest(
     :business_ids::text[], :product_ids::text[], :names::text[], :skus::text[],
     :product_types::text[], :purchase_costs::numeric[], :versions::bigint[], :stocks::numeric[],
@@ -243,13 +243,13 @@ from unnest(
     average, lots, operations
 );
 
--- name: update_products(business_ids, product_ids, names, skus, product_types, purchase_costs, versions, stocks, stock_versions, averages, lots_recorded, operations)!
+-- name: update_products(business_ids, product_ids, names, skus, product_types, purchase_costs, versions, stocks, stock_versions, averages, lots_recorded, operations, instant)!
 -- Products that changed.
 update products as p
 set name = n.name, sku = n.sku, product_type = n.product_type, purchase_cost = n.purchase_cost,
     version = n.version, stock_on_hand = n.stock, stock_version = n.stock_version,
     last_average_cost = n.average, lots_recorded = n.lots, operations = n.operations,
-    changed_at = case when p.version = n.version then p.changed_at else now() end
+    changed_at = case when p.version = n.version then p.changed_at else :instant::timestamptz end
 from unnest(
     :business_ids::text[], :product_ids::text[], :names::text[], :skus::text[],
     :product_types::text[], :purchase_costs::numeric[], :versions::bigint[], :stocks::numeric[],
@@ -280,14 +280,14 @@ where l.business_id = gone.business_id
   and l.connection_id = gone.connection_id
   and l.item_external_id = gone.item_external_id;
 
--- name: update_lots(business_ids, lot_ids, received, remaining, adjusted, voided_quantities, unit_costs, unit_costs_received, voided)!
+-- name: update_lots(business_ids, lot_ids, received, remaining, adjusted, voided_quantities, unit_costs, unit_costs_received, voided, instant)!
 -- What changed of lots.
 update lots as l
 set quantity_received = n.received,
     quantity_remaining = n.remaining, quantity_adjusted = n.adjusted,
     quantity_voided = n.voided_quantity, unit_cost = n.unit_cost,
     unit_cost_received = n.unit_cost_received,
-    voided_at = case when n.voided then coalesce(l.voided_at, now()) end
+    voided_at = case when n.voided then coalesce(l.voided_at, :instant::timestamptz) end
 from unnest(
     :business_ids::text[], :lot_ids::text[], :received::numeric[],
     :remaining::numeric[], :adjusted::numeric[], :voided_quantities::numeric[],

@@ -1,6 +1,6 @@
 """What a batch changed, written with one statement for each table."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from chassis.outbox import Connection
@@ -37,15 +37,15 @@ _RETURNED_COLUMNS = (
     "given"
 )
 _MOVEMENT_COLUMNS = (
-    "business_id kind product_id lot_id quantity unit_cost sale_id revision line_id reason"
+    "business_id kind product_id lot_id quantity unit_cost sale_id revision line_id reason at"
 )
 
 
-async def save(connection: Connection, ledger: Ledger) -> None:
-    """Write what the batch changed."""
-    await _save_products(connection, ledger)
+async def save(connection: Connection, ledger: Ledger, now: datetime) -> None:
+    """Write what the batch changed, as of now."""
+    await _save_products(connection, ledger, now)
     await _save_links(connection, ledger)
-    await _save_lots(connection, ledger)
+    await _save_lots(connection, ledger, now)
     await _save_sales(connection, ledger)
     adjustments = [
         (business, adjustment_id, a.lot_id, a.quantity, a.reason)
@@ -55,7 +55,7 @@ async def save(connection: Connection, ledger: Ledger) -> None:
         connection, "adjustments", "business_id adjustment_id lot_id quantity reason", adjustments
     )
     movements = [
-        (business, *movement)
+        (business, *movement, now)
         for business, books in ledger.books.items()
         for movement in books.movements
     ]
@@ -69,7 +69,7 @@ async def _copy(
         await connection.copy_records_to_table(table, columns=names.split(), records=records)
 
 
-async def _save_products(connection: Connection, ledger: Ledger) -> None:
+async def _save_products(connection: Connection, ledger: Ledger, now: datetime) -> None:
     changed: list[tuple[Product, Stock]] = []
     for product in sorted(ledger.products.values(), key=lambda p: p.key):
         stock = ledger.books[product.business_id].stocks[product.product_id]
@@ -94,7 +94,7 @@ async def _save_products(connection: Connection, ledger: Ledger) -> None:
             if product.new is new
         ]
         if rows:
-            await statement(connection, **columns(rows, _PRODUCT_PARAMETERS))
+            await statement(connection, instant=now, **columns(rows, _PRODUCT_PARAMETERS))
 
 
 async def _save_links(connection: Connection, ledger: Ledger) -> None:
@@ -111,14 +111,13 @@ async def _save_links(connection: Connection, ledger: Ledger) -> None:
         )
 
 
-async def _save_lots(connection: Connection, ledger: Ledger) -> None:
+async def _save_lots(connection: Connection, ledger: Ledger, now: datetime) -> None:
     changed = [
         (business, lot)
         for business, books in ledger.books.items()
         for lot in books.lots.values()
         if lot.changed
     ]
-    now = datetime.now(UTC)
     new = [_new_lot(business, lot, now) for business, lot in changed if lot.new]
     await _copy(connection, "lots", _LOT_COLUMNS, new)
     known = [
@@ -137,7 +136,9 @@ async def _save_lots(connection: Connection, ledger: Ledger) -> None:
         if not lot.new
     ]
     if known:
-        await queries.update_lots(connection, **columns(sorted(known), _LOT_PARAMETERS))
+        await queries.update_lots(
+            connection, instant=now, **columns(sorted(known), _LOT_PARAMETERS)
+        )
 
 
 def _new_lot(business_id: str, lot: Lot, now: datetime) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ or one that is known, changes nothing; a sale is shown with content and cost of 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -101,7 +101,6 @@ class _Answers:
         self._finished: dict[SaleKey, Finished] = {}
         self._recosted: dict[SaleKey, tuple[Sale, Costed, int]] = {}
         self._refused: dict[SaleKey, tuple[Sale, Content, dict[str, str], str | None]] = {}
-        self._now = datetime.now(UTC)
 
     def cost(self, sale: Sale, received: Received[Message], answer: SaleCosted) -> None:
         """Apply a cost: the first for a draft, or a later one for what is shown."""
@@ -111,7 +110,7 @@ class _Answers:
             costed = _put_onto(sale, sale.draft, answer)
             finished = Finished(sale, costed, answer.costing, received)
             self._finished[sale.key] = finished
-            announce(self._batch, finished, self._now)
+            announce(self._batch, finished, self._batch.now)
             self._tally.wait(sale.business_id, sale.pending_sync_id, -1)
             self.shown[sale.key] = costed
             self._sales[sale.key] = _after(finished)
@@ -169,10 +168,10 @@ class _Answers:
     async def write(self) -> None:
         """Write everything once."""
         connection = self._batch.connection
-        await show(connection, list(self._finished.values()), self._now)
+        await show(connection, list(self._finished.values()), self._batch.now)
         if self._recosted:
             recosted = list(self._recosted.values())
-            await store.keep_revisions(connection, self._recosted, self._now)
+            await store.keep_revisions(connection, self._recosted, self._batch.now)
             await store.save_recosted(connection, recosted)
             await store.replace_lines(connection, list(self._recosted), recosted)
         if self._refused:
@@ -195,7 +194,7 @@ class _Answers:
                         content=content,
                         errors=[error],
                         sale_date=content.sale_date,
-                        created_at=self._now,
+                        created_at=self._batch.now,
                         order_id=sale.external_id or sale.sale_id,
                         tried_by=sync_id,
                     ),

@@ -6,7 +6,6 @@ batch writes, it writes once for each sale; only the newest content of a sale as
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
@@ -63,7 +62,6 @@ class Intake:
         self.links: dict[ItemKey, LinkedProduct] = {}
         self._returns: dict[store.ChannelKey, str] = {}
         self._batch = batch
-        self._now = datetime.now(UTC)
         self._stored: frozenset[SaleKey] = frozenset()
         self._entombed: Mapping[SaleKey, int] = {}
         self._shown: dict[SaleKey, Costed] = {}
@@ -320,10 +318,10 @@ class Intake:
                 )
             else:
                 done = costing.without_goods(sale, content, cause)
-                costing.announce(self._batch, done, self._now)
+                costing.announce(self._batch, done, self._batch.now)
                 self.tally.wait(sale.business_id, sale.pending_sync_id, -1)
                 finished.append(done)
-        await costing.show(self._batch.connection, finished, self._now)
+        await costing.show(self._batch.connection, finished, self._batch.now)
 
 
 def _header(document: TransactionCaptured) -> Content:

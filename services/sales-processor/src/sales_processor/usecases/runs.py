@@ -6,7 +6,6 @@ were tried again and nothing of it waits for a cost, in whatever order the topic
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from chassis.consumer import Batch
@@ -141,14 +140,13 @@ async def _sum_up(batch: Batch[Any], run: Any) -> None:  # noqa: ANN401  (a data
         connector_errors=len(run["failures"]),
         received=run["received"] + run["retried"],
     )
-    completed_at = datetime.now(UTC)
     all_errors = [*run["failures"], *(row["error"] for row in errors)]
     told, omitted = fit(all_errors)
     summary = SyncCompleted(
         **named,
         channel_id=run["channel_id"],
         started_at=run["started_at"],
-        completed_at=completed_at,
+        completed_at=batch.now,
         received=counts.received,
         created=counts.created,
         updated=counts.updated,
@@ -164,7 +162,7 @@ async def _sum_up(batch: Batch[Any], run: Any) -> None:  # noqa: ANN401  (a data
     body = summary.model_dump(mode="json", exclude_none=True)
     body.pop("errors_omitted", None)
     body.update(errors=all_errors, skipped_total=sum(counts.skipped.values()))
-    await queries.complete_run(connection, **named, instant=completed_at, summary=body)
+    await queries.complete_run(connection, **named, instant=batch.now, summary=body)
     batch.publish(SALES_EVENTS, run["business_id"], summary, identity="/".join(named.values()))
 
 
