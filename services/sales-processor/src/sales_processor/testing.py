@@ -264,9 +264,9 @@ class Story:
         return tuple(row)
 
     async def dump(self) -> dict[str, list[str]]:
-        """What all tables say, but for the instants of recording and offsets."""
+        """What all tables say, but for instants of recording, transaction ids and offsets."""
         tables = {
-            "sales": "to_jsonb(t) - '{recorded_at,voided_at}'::text[]",
+            "sales": "to_jsonb(t) - '{recorded_at,voided_at,moved_in}'::text[]",
             "sale_lines": "to_jsonb(t)",
             "waiting_versions": "to_jsonb(t) - 'tried_by'",
             "missing_items": "to_jsonb(t)",
