@@ -16,7 +16,7 @@ ARGS ?=
 PYTHON ?=
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
 
-.PHONY: help setup demo test check ci up down bench bench-connector bench-recost lock format clean
+.PHONY: help setup demo test soak check ci up down bench bench-connector bench-recost lock format clean
 
 help: ## list these targets
 	@echo "make demo and make test are all you need on a fresh machine. All targets:"
@@ -42,6 +42,9 @@ demo: setup ## start everything, tell the story of a sync, stop everything
 
 test: setup ## run every test on a real Kafka and Postgres (ARGS="-k lots" for some)
 	@$(PY) -m pytest $(ARGS)
+
+soak: setup ## tell 2,000 random stories to running services (ARGS="--runs N --minutes M --seed S")
+	@$(PY) -m tests.system.histories.soak $(ARGS)
 
 check: setup ## look for faults without running: format, lint, types, import rules
 	@$(PY) -m ruff format --check .

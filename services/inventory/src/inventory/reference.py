@@ -46,13 +46,14 @@ class Held:
 
 @dataclass
 class Given:
-    """Goods that a line gave back: to whom, to which lot."""
+    """Goods that a line gave back: to whom, to which lot; `known` says whether their cost was."""
 
     source: tuple[str, str] | None
     lot: str | None
     quantity: Decimal
     cost: Decimal
     when: int
+    known: bool = True
 
 
 @dataclass
@@ -156,6 +157,12 @@ class Reference:
         cost += line.missing * (line.average or ZERO)
         cost -= sum((g.quantity * g.cost for g in line.given), ZERO)
         return cost.quantize(Decimal("0.01"), ROUND_HALF_UP)
+
+    def uncosted(self, document_id: str, line_id: str) -> bool:
+        """Whether something that a line lacks or gave back has no cost that anybody knew."""
+        line = self.documents[document_id].lines[line_id]
+        lacks = line.missing > 0 and line.average is None
+        return lacks or any(not given.known for given in line.given)
 
     def average(self, product: str) -> Decimal | None:
         """The average of the open lots, else the last known, else the purchase cost."""
@@ -437,7 +444,8 @@ class Reference:
                 if line.product == product and short > 0:
                     place = (1, 0, number, 0)
                     cost = line.average or ZERO
-                    entries.append((place, Given(source, None, short, cost, self._clock)))
+                    known = line.average is not None
+                    entries.append((place, Given(source, None, short, cost, self._clock, known)))
                 for index, (held, free) in enumerate(self._free(other, line_id)):
                     if line.product == product and free > 0:
                         place = (0, held.when, number, index)
@@ -496,7 +504,8 @@ class Reference:
                 return_of=key,
             )
         cost = self.lots[lot_id].cost
-        line.given.append(Given(None, lot_id, quantity, cost, self._clock))
+        known = average is not None
+        line.given.append(Given(None, lot_id, quantity, cost, self._clock, known))
 
     def _take_all(self, key: str, wanted: dict[str, Decimal]) -> None:
         lines = self.documents[key].lines
