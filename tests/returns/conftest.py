@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import asyncpg
 import pytest
@@ -30,6 +31,12 @@ def link(item: str, product_id: str) -> Body:
         "item_external_id": item,
         "product_id": product_id,
     }
+
+
+def money(amount: Decimal) -> str:
+    """An amount with two places at least."""
+    places = max(2, -int(amount.normalize().as_tuple().exponent))
+    return f"{amount:.{places}f}"
 
 
 @dataclass(frozen=True)
@@ -137,12 +144,12 @@ class Books(Story):
         return [f"{row['sale_id']} {row['lot_id']}" for row in rows]
 
     async def figures(self) -> dict[str, str]:
-        """Status, revenue and cost of each sale, by external id."""
+        """Status, revenue and cost (two places at least) of each sale, by external id."""
         rows = await self.driver.pool.fetch(
             "select external_id, status, revenue, cost from sales order by external_id"
         )
         return {
-            row["external_id"]: f"{row['status']} {row['revenue']:.2f} {row['cost']:.2f}"
+            row["external_id"]: f"{row['status']} {money(row['revenue'])} {money(row['cost'])}"
             for row in rows
         }
 

@@ -19,7 +19,6 @@ from salesync.lookup import find_lot, find_sale
 from salesync.summary import money
 
 USERS_SHOWN = 100
-CENT = Decimal("0.01")
 
 Body = Mapping[str, Any]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -246,7 +245,7 @@ def _cost(line: Body, received: Mapping[str, str | None]) -> Iterable[str]:
             f" at {_money(part['unit_cost'])} = {_money(value)}"
         )
     cost = Decimal(line["cost"])
-    rounded = exact.quantize(CENT, ROUND_HALF_UP) == cost and exact != cost
+    rounded = exact.quantize(cost, ROUND_HALF_UP) == cost and exact != cost
     steps = [f"rounded once from {money(exact)}"] if rounded else []
     yield f"   cost {money(cost)}{_because(steps)}"
 

@@ -8,6 +8,7 @@ from pydantic import Field
 from contracts.base import (
     LINES_MAX,
     BusinessDate,
+    Currency,
     Id,
     Instant,
     Message,
@@ -112,7 +113,8 @@ class DemandLine(Part):
 class ConsumeLots(Message):
     """The whole desired consumption of a sale at a revision; no lines give everything back.
 
-    Negative quantities are returns: they go where `returns` says.
+    Negative quantities are returns: they go where `returns` says. The cost of each line is rounded
+    to the minor unit of `currency`, that of the lots' unit costs, to two places without one.
     """
 
     type: Literal["consume-lots"] = "consume-lots"
@@ -121,6 +123,7 @@ class ConsumeLots(Message):
     revision: Revision
     sale_date: BusinessDate
     customer_external_id: Id | None = None
+    currency: Currency | None = None
     returns: ReturnMode = "original-lots"
     lines: Annotated[list[DemandLine], Field(max_length=LINES_MAX)] = []
 

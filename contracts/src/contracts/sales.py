@@ -7,6 +7,7 @@ from pydantic import Field
 
 from contracts.base import (
     BusinessDate,
+    Currency,
     Id,
     Instant,
     Message,
@@ -31,7 +32,11 @@ class ManualSaleLine(Part):
 
 
 class RecordManualSale(Message):
-    """Record a sale that no accounting system knows."""
+    """Record a sale that no accounting system knows.
+
+    `currency` is the business's own: amounts are rounded to its minor unit, to two places without
+    it.
+    """
 
     type: Literal["record-manual-sale"] = "record-manual-sale"
     business_id: Id
@@ -40,6 +45,7 @@ class RecordManualSale(Message):
     reference: Text | None = None
     customer_name: Text | None = None
     notes: Text | None = None
+    currency: Currency | None = None
     lines: Annotated[list[ManualSaleLine], Field(min_length=1, max_length=MANUAL_LINES_MAX)]
 
 
@@ -95,8 +101,10 @@ class SaleLine(Part):
 class Sale(Message):
     """A whole sale with its margin: what all sale events carry.
 
-    `margin_percent` is null where revenue is 0. Credit memos and refund receipts are sales of
-    negative revenue and cost; their `margin_percent` is the share of margin in what they gave back.
+    Revenue, cost and margin are in `home_currency`, to its minor unit; totals and the amounts of
+    lines are in `currency`. `margin_percent` is null where revenue is 0. Credit memos and refund
+    receipts are sales of negative revenue and cost; their `margin_percent` is the share of margin
+    in what they gave back.
     """
 
     business_id: Id
@@ -114,6 +122,7 @@ class Sale(Message):
     sale_date: BusinessDate
     currency: Id | None = None
     exchange_rate: Decimal | None = None
+    home_currency: Id | None = None
     total_amount: Decimal
     tax_amount: Decimal
     revenue: Money

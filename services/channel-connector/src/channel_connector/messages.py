@@ -4,7 +4,6 @@ from decimal import Decimal
 
 from channel_connector.domain.channels import Channel, Connection
 from channel_connector.domain.content import content_hash
-from channel_connector.domain.discounts import minor_digits
 from channel_connector.domain.documents import ItemsById, Line, NormalisedDocument
 from channel_connector.store import Run
 from chassis.messages import Outgoing, outgoing
@@ -18,6 +17,7 @@ from contracts.channels import (
     TransactionLine,
 )
 from contracts.channels import Item as CapturedItem
+from contracts.currencies import minor_digits
 
 SERVICE = "channel-connector"
 SOURCE = f"/{SERVICE}"

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from channel_connector.domain.discounts import minor_digits, shares
+from channel_connector.domain.discounts import shares
+from contracts.currencies import minor_digits
 
 cents = st.decimals(min_value=-10_000, max_value=10_000, places=2)
 

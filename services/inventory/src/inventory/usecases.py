@@ -12,6 +12,7 @@ from chassis.consumer import Batch
 from chassis.messages import Received
 from contracts import inventory as messages
 from contracts.base import Message
+from contracts.currencies import minor_digits
 from inventory.domain.ledger import (
     Ledger,
     Product,
@@ -275,13 +276,14 @@ def _consume_lots(
 ) -> None:
     command = received.message
     key = (command.business_id, command.sale_id)
+    places = minor_digits(command.currency)
     outcome = ledger.consume(
         key,
         revision=command.revision,
         sale_date=command.sale_date,
         customer_external_id=command.customer_external_id,
         returns=command.returns,
-        demands=[Demand(d.line_id, d.product_id, d.quantity) for d in command.lines],
+        demands=[Demand(d.line_id, d.product_id, d.quantity, places) for d in command.lines],
     )
     if isinstance(outcome, Refusal):
         _reject(batch, received, outcome)

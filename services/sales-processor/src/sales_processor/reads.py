@@ -52,6 +52,7 @@ class SaleRead(BaseModel):
     sale_date: date
     currency: str | None
     exchange_rate: Decimal | None
+    home_currency: str | None
     total_amount: Decimal
     tax_amount: Decimal
     revenue: Decimal
@@ -85,6 +86,7 @@ class RevisionRead(BaseModel):
     sale_date: date
     currency: str | None
     exchange_rate: Decimal | None
+    home_currency: str | None
     total_amount: Decimal
     tax_amount: Decimal
     revenue: Decimal

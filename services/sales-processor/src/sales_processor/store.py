@@ -48,6 +48,7 @@ _SALE_COLUMNS = (
     *("update_waiting", "draft", "pending_sync_id", "status", "version", "number"),
     *("customer_external_id", "customer_name", "sale_date", "currency", "exchange_rate"),
     *("total_amount", "tax_amount", "revenue", "cost", "flags", "notes", "sync_id"),
+    *("home_currency", "money_places"),
 )
 _LINE_COLUMNS = (
     *("business_id", "sale_id", "line_number", "item_external_id", "product_id", "product_name"),
@@ -323,6 +324,7 @@ def _costed(row: Any, lines: tuple[CostedLine, ...]) -> Costed:  # noqa: ANN401 
         tuple(line.line for line in lines),
         row["notes"],
         row["void_reason"],
+        home_currency=row["home_currency"],
     )
     flags = sorted({flag for line in lines for flag in line.flags})
     return Costed(content, row["cost"], tuple(flags), lines)
@@ -341,7 +343,7 @@ async def insert_sales(connection: Connection, sales: Iterable[tuple[Sale, Conte
                 None if s.draft is None else encode_content(s.draft),
                 *(s.pending_sync_id, s.status, s.version, c.number, c.customer_external_id),
                 *(c.customer_name, c.sale_date, c.currency, c.exchange_rate, c.total_amount),
-                *(c.tax_amount, ZERO, ZERO, (), c.notes, c.sync_id),
+                *(c.tax_amount, ZERO, ZERO, (), c.notes, c.sync_id, c.home_currency, c.places),
             )
             for s, c in sales
         ],
@@ -376,7 +378,7 @@ async def save_headers(connection: Connection, waiting: Mapping[SaleKey, Content
         (
             *key,
             *(c.number, c.customer_external_id, c.customer_name, c.sale_date, c.currency),
-            *(c.exchange_rate, c.total_amount, c.tax_amount, c.sync_id),
+            *(c.exchange_rate, c.total_amount, c.tax_amount, c.sync_id, c.home_currency, c.places),
         )
         for key, c in waiting.items()
     ]
@@ -385,7 +387,7 @@ async def save_headers(connection: Connection, waiting: Mapping[SaleKey, Content
         **named(
             records,
             *("business_ids", "sale_ids", "numbers", "customer_ids", "customer_names", "dates"),
-            *("currencies", "rates", "totals", "taxes", "sync_ids"),
+            *("currencies", "rates", "totals", "taxes", "sync_ids", "home_currencies", "places"),
         ),
     )
 
@@ -401,6 +403,7 @@ async def save_costed(
             *(d.content.currency, d.content.exchange_rate, d.content.total_amount),
             *(d.content.tax_amount, d.content.revenue, d.cost, " ".join(d.flags)),
             *(d.content.notes, d.content.sync_id, d.content.void_reason),
+            *(d.content.home_currency, d.content.places),
         )
         for s, d, costing in costed
     ]
@@ -412,6 +415,7 @@ async def save_costed(
             *("business_ids", "sale_ids", "costings", "statuses", "versions", "numbers"),
             *("customer_ids", "customer_names", "dates", "currencies", "rates", "totals"),
             *("taxes", "revenues", "costs", "flags", "notes", "sync_ids", "void_reasons"),
+            *("home_currencies", "places"),
         ),
     )
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sales_processor.domain.money import line_revenue, margin_percent, price_of, to_cents, total
+from sales_processor.domain.money import line_revenue, margin_percent, price_of, rounded, total
 
 amounts = st.decimals(min_value=-(10**12), max_value=10**12, places=5)
 rates = st.decimals(min_value="0.000001", max_value=10**6, places=12)
@@ -66,7 +66,7 @@ def test_revenue_is_within_half_a_cent_of_the_exact_product(
 ) -> None:
     exact = total([amount, -discount])
     revenue = line_revenue(amount, discount, rate)
-    assert revenue == to_cents(revenue)
+    assert revenue == rounded(revenue)
     numerator, denominator = (exact.as_integer_ratio(), rate.as_integer_ratio())
     value = numerator[0] * denominator[0] * 1000
     scale = numerator[1] * denominator[1]

@@ -7,38 +7,6 @@ part by less than one minor unit (largest remainder; ties go to the earlier line
 from collections.abc import Sequence
 from decimal import ROUND_FLOOR, Decimal
 
-MINOR_DIGITS_DEFAULT = 2
-_MINOR_DIGITS = {
-    **dict.fromkeys(
-        [
-            "BIF",
-            "CLP",
-            "DJF",
-            "GNF",
-            "ISK",
-            "JPY",
-            "KMF",
-            "KRW",
-            "PYG",
-            "RWF",
-            "UGX",
-            "UYI",
-            "VND",
-            "VUV",
-            "XAF",
-            "XOF",
-            "XPF",
-        ],
-        0,
-    ),
-    **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
-}
-
-
-def minor_digits(currency: str | None) -> int:
-    """Decimal places of a currency's minor unit. Source: ISO 4217."""
-    return _MINOR_DIGITS.get(currency or "", MINOR_DIGITS_DEFAULT)
-
 
 def shares(discount: Decimal, amounts: Sequence[Decimal], digits: int) -> list[Decimal]:
     """A discount spread over lines in proportion to their amounts, to so many decimal places.

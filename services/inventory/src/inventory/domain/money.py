@@ -1,4 +1,4 @@
-"""Exact amounts: a line's cost is rounded once, half up, to the cent (LO5).
+"""Exact amounts: a line's cost is rounded once, half up (LO5).
 
 Half up is by magnitude, so that what a full return takes back is what the sale cost.
 """
@@ -9,11 +9,14 @@ from decimal import ROUND_HALF_UP, Decimal
 CENT = Decimal("0.01")
 UNIT_COST_STEP = Decimal("0.000001")
 ZERO = Decimal(0)
+PLACES = 2
+"""Of money whose currency is not known."""
+_STEPS = tuple(Decimal(1).scaleb(-places) for places in range(7))
 
 
-def to_cents(amount: Decimal) -> Decimal:
-    """Round money half up to the cent."""
-    return amount.quantize(CENT, rounding=ROUND_HALF_UP)
+def rounded(amount: Decimal, places: int) -> Decimal:
+    """Money rounded half up to so many places, those of its currency's minor unit."""
+    return amount.quantize(_STEPS[places], rounding=ROUND_HALF_UP)
 
 
 def weighted_average(parts: Iterable[tuple[Decimal, Decimal]]) -> Decimal | None:

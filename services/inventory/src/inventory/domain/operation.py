@@ -75,7 +75,7 @@ def replay(books: Books, former: Sale) -> None:
 
     Its return lots are the ones that it had, at the average of now unless somebody touched them.
     """
-    demands = [Demand(line.line_id, line.product_id, line.quantity) for line in former.lines]
+    demands = [line.demand for line in former.lines]
     if any(line.quantity < 0 for line in former.lines):
         _Operation(books, former, former.lines).run(demands)
         return
@@ -103,7 +103,7 @@ def take_all(
     taken_so_far: dict[str, list[Allocation]] = {}
     lines = []
     olds = iter(former)
-    for line_id, product_id, quantity in demands:
+    for line_id, product_id, quantity, places in demands:
         stock = stocks[product_id]
         allocations, missing = stock.take(quantity)
         of_product = taken_so_far.setdefault(product_id, [])
@@ -125,11 +125,12 @@ def take_all(
                 open=missing,
                 average=average or ZERO,
                 uncosted=average is None,
+                places=places,
             )
         elif old is not None and _took_the_same(old, allocations):
             line = old
         else:
-            line = Line(line_id, product_id, quantity, tuple(allocations))
+            line = Line(line_id, product_id, quantity, tuple(allocations), places=places)
         lines.append(line)
     return lines
 
@@ -233,7 +234,7 @@ class _Operation:
             before = old.get(line_id)
             if before is not None and _has_the_same(before, line):
                 kept.add(line_id)
-                new[line_id] = _as_before(before)
+                new[line_id] = replace(_as_before(before), places=line.places)
         return [new[demand.line_id] for demand in demands], kept
 
     def _write(self, old_lines: Iterable[Line], new_lines: Iterable[Line], kept: set[str]) -> None:
@@ -296,6 +297,7 @@ class _Operation:
             (),
             uncosted=uncosted,
             returned=tuple(parts),
+            places=demand.places,
         )
 
     def _give_back_to(
@@ -358,7 +360,7 @@ class _Operation:
         for sale, line in dependents:
             if sale.sale_id != current:
                 current, self._brought, self._averages = sale.sale_id, {}, {}
-            anew = self._give_back(sale, Demand(line.line_id, line.product_id, line.quantity), line)
+            anew = self._give_back(sale, line.demand, line)
             if _has_the_same(line, anew):
                 anew = line
             else:
@@ -422,7 +424,7 @@ class _Operation:
 
     def _take_anew(self, sale: Sale, wanted: Mapping[str, Decimal]) -> None:
         demands = [
-            Demand(line.line_id, line.product_id, wanted[line.line_id])
+            line.demand._replace(quantity=wanted[line.line_id])
             for line in sale.lines
             if line.line_id in wanted
         ]

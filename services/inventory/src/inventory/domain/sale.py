@@ -16,18 +16,19 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-from inventory.domain.money import ZERO, to_cents
+from inventory.domain.money import PLACES, ZERO, rounded
 from inventory.domain.stock import Allocation
 
 ReturnMode = Literal["original-lots", "return-lot"]
 
 
 class Demand(NamedTuple):
-    """What a line wants; negative gives goods back."""
+    """What a line wants; negative gives goods back. Its cost has so many places."""
 
     line_id: str
     product_id: str
     quantity: Decimal
+    places: int = PLACES
 
 
 class Returned(NamedTuple):
@@ -46,7 +47,7 @@ class Returned(NamedTuple):
 
 @dataclass(frozen=True)
 class Line:
-    """What one line took, or gave back where `quantity` is negative.
+    """What one line took, or gave back where `quantity` is negative; its cost has so many `places`.
 
     `short` of it was missing, `open` of that still is; `short_returned` came back while missing.
     """
@@ -61,16 +62,23 @@ class Line:
     uncosted: bool = False
     short_returned: Decimal = ZERO
     returned: tuple[Returned, ...] = ()
+    places: int = PLACES
 
     @cached_property
     def cost(self) -> Decimal:
         """What the line cost, rounded once; negative for a return."""
         if self.quantity < 0:
-            return to_cents(-sum((r.quantity * r.unit_cost for r in self.returned), ZERO))
+            given = sum((r.quantity * r.unit_cost for r in self.returned), ZERO)
+            return rounded(-given, self.places)
         cost = sum((a.quantity * a.unit_cost for a in self.allocations), ZERO)
         if self.short:
             cost += self.missing * self.average
-        return to_cents(cost)
+        return rounded(cost, self.places)
+
+    @property
+    def demand(self) -> Demand:
+        """What the line wants."""
+        return Demand(self.line_id, self.product_id, self.quantity, self.places)
 
     @property
     def missing(self) -> Decimal:

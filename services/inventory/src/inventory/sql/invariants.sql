@@ -69,7 +69,7 @@ where (:business_id::text is null or l.business_id = :business_id)
 -- line cost = sum of quantity x unit cost + shortage x average, rounded once
 select l.business_id, l.sale_id, l.line_id, l.cost,
        round(coalesce(held.cost, 0) - coalesce(given.cost, 0)
-         + (l.shortage_open + l.shortage_returned) * l.shortage_unit_cost, 2) as expected
+         + (l.shortage_open + l.shortage_returned) * l.shortage_unit_cost, l.places) as expected
 from consumption_lines as l
 left join (
     select c.business_id, c.sale_id, c.line_id, sum(c.quantity * c.unit_cost) as cost
@@ -85,7 +85,7 @@ left join (
 ) as given using (business_id, sale_id, line_id)
 where (:business_id::text is null or l.business_id = :business_id)
   and l.cost <> round(coalesce(held.cost, 0) - coalesce(given.cost, 0)
-    + (l.shortage_open + l.shortage_returned) * l.shortage_unit_cost, 2);
+    + (l.shortage_open + l.shortage_returned) * l.shortage_unit_cost, l.places);
 
 -- name: i3_cost_of_sales(business_id)
 -- sale cost = sum of its line costs

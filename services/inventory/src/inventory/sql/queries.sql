@@ -74,7 +74,7 @@ join unnest(:business_ids::text[], :sale_ids::text[]) as wanted (business_id, sa
 -- name: list_sale_lines(business_ids, sale_ids)
 -- The lines of these documents, with what each holds of lots.
 select l.business_id, l.sale_id, l.line_id, l.product_id, l.quantity, l.shortage_quantity,
-       l.shortage_open, l.shortage_returned, l.shortage_unit_cost, l.uncosted,
+       l.shortage_open, l.shortage_returned, l.shortage_unit_cost, l.uncosted, l.places,
        coalesce(held.lot_ids, '{}') as lot_ids,
        coalesce(held.quantities, '{}') as quantities,
        coalesce(held.unit_costs, '{}') as unit_costs,
@@ -115,7 +115,7 @@ where l.business_id = :business_id and l.product_id = :product_id;
 -- Every line of a product with its document and what it holds, by the calendar.
 select s.sale_id, s.revision, s.costing, s.sale_date, s.customer_external_id, s.sale_order,
        s.returns, l.line_id, l.product_id, l.quantity, l.shortage_quantity, l.shortage_open,
-       l.shortage_returned, l.shortage_unit_cost, l.uncosted,
+       l.shortage_returned, l.shortage_unit_cost, l.uncosted, l.places,
        coalesce(held.lot_ids, '{}') as lot_ids,
        coalesce(held.quantities, '{}') as quantities,
        coalesce(held.unit_costs, '{}') as unit_costs,

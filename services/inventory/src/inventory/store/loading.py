@@ -326,6 +326,7 @@ def _line(row: Mapping[str, Any], returned: tuple[Returned, ...]) -> Line:
         uncosted=row["uncosted"],
         short_returned=row["shortage_returned"],
         returned=returned,
+        places=row["places"],
     )
 
 

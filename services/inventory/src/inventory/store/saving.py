@@ -27,7 +27,7 @@ _SALE_COLUMNS = (
 )
 _LINE_COLUMNS = (
     "business_id sale_id ordinal line_id product_id quantity cost shortage_quantity shortage_open "
-    "shortage_returned shortage_unit_cost quantity_returned uncosted"
+    "shortage_returned shortage_unit_cost quantity_returned uncosted places"
 )
 _HELD_COLUMNS = (
     "business_id sale_id line_id ordinal lot_id quantity unit_cost taken quantity_returned"
@@ -226,6 +226,7 @@ async def _append_lines(connection: Connection, ledger: Ledger) -> None:
                         line.average,
                         came_back,
                         line.uncosted,
+                        line.places,
                     )
                 )
     await _copy(connection, "consumption_lines", _LINE_COLUMNS, lines)

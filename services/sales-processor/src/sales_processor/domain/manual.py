@@ -3,8 +3,10 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from hashlib import sha256
 
+from contracts.currencies import minor_digits
 from contracts.sales import RecordManualSale
 from sales_processor.domain.matching import FINISHED_GOOD, LinkedProduct
 from sales_processor.domain.money import MONEY_LIMIT, ZERO, price_of, total
@@ -27,6 +29,7 @@ def check(
     command: RecordManualSale, products: Mapping[tuple[str, str], LinkedProduct]
 ) -> Refusal | None:
     """The first thing that is wrong with a sale recorded by hand."""
+    prices = _prices(command)
     for index, line in enumerate(command.lines):
         product = products.get((command.business_id, line.product_id))
         field = f"lines.{index}.product_id"
@@ -42,13 +45,13 @@ def check(
                 f"{product.name} is a {product.product_type}; only finished goods can be sold.",
                 field,
             )
-        if price_of(line.quantity, line.unit_price) >= MONEY_LIMIT:
+        if prices[index] >= MONEY_LIMIT:
             return Refusal(
                 "invalid-value",
                 f"Quantity times unit price must stay below {MONEY_LIMIT:,}.",
                 f"lines.{index}.unit_price",
             )
-    if total([price_of(line.quantity, line.unit_price) for line in command.lines]) >= MONEY_LIMIT:
+    if total(prices) >= MONEY_LIMIT:
         return Refusal("invalid-value", f"The sale must stay below {MONEY_LIMIT:,}.", "lines")
     return None
 
@@ -57,6 +60,7 @@ def content_of(
     command: RecordManualSale, products: Mapping[tuple[str, str], LinkedProduct]
 ) -> Content:
     """The content of a sale recorded by hand; `check` found nothing wrong with it."""
+    prices = _prices(command)
     lines = tuple(
         Line(
             line_number=number,
@@ -66,11 +70,11 @@ def content_of(
             description=None,
             quantity=line.quantity,
             unit_price=line.unit_price,
-            amount=price_of(line.quantity, line.unit_price),
+            amount=price,
             discount=ZERO,
-            revenue=price_of(line.quantity, line.unit_price),
+            revenue=price,
         )
-        for number, line in enumerate(command.lines, start=1)
+        for number, (line, price) in enumerate(zip(command.lines, prices, strict=True), start=1)
     )
     amount = total([line.amount for line in lines])
     return Content(
@@ -80,14 +84,21 @@ def content_of(
         customer_external_id=None,
         customer_name=command.customer_name,
         sale_date=command.sale_date,
-        currency=None,
+        currency=command.currency,
         exchange_rate=None,
         total_amount=amount,
         tax_amount=ZERO,
         revenue=amount,
         lines=lines,
         notes=command.notes,
+        home_currency=command.currency,
     )
+
+
+def _prices(command: RecordManualSale) -> list[Decimal]:
+    """What each line costs."""
+    places = minor_digits(command.currency)
+    return [price_of(line.quantity, line.unit_price, places) for line in command.lines]
 
 
 def hash_of(command: RecordManualSale) -> str:
@@ -97,6 +108,7 @@ def hash_of(command: RecordManualSale) -> str:
         "reference": command.reference,
         "customer_name": command.customer_name,
         "notes": command.notes,
+        **({} if command.currency is None else {"currency": command.currency}),
         "lines": [
             [line.product_id, str(line.quantity.normalize()), str(line.unit_price.normalize())]
             for line in command.lines

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from contracts.channels import TransactionCaptured, TransactionLine
+from contracts.currencies import minor_digits
 from sales_processor.domain.money import MONEY_LIMIT, ZERO, line_revenue, negated, total
 from sales_processor.domain.sale import NO_QUANTITY, NO_RESTOCK, Content, Line, sum_revenue
 
@@ -55,9 +56,13 @@ class Fault:
 
 
 class _Terms(NamedTuple):
-    """What all lines of a document share: the rate, its sign, whether returned goods are stock."""
+    """What all lines of a document share: the rate, its sign, whether returned goods are stock.
+
+    Revenue is rounded to so many places.
+    """
 
     rate: Decimal | None
+    places: int
     negative: bool
     restock: bool
 
@@ -74,7 +79,12 @@ def match(
     fault = _fault_of_document(document)
     if fault is not None:
         return fault
-    terms = _Terms(_rate(document), document.kind in RETURN_KINDS, returns != "no-restock")
+    terms = _Terms(
+        _rate(document),
+        minor_digits(home_currency(document)),
+        document.kind in RETURN_KINDS,
+        returns != "no-restock",
+    )
     business, connection = document.business_id, document.connection_id
     lines: list[Line] = []
     missing: dict[str, MissingItem] = {}
@@ -136,6 +146,13 @@ def _rate(document: TransactionCaptured) -> Decimal | None:
     return document.exchange_rate
 
 
+def home_currency(document: TransactionCaptured) -> str | None:
+    """The currency of the books; without a rate it is the document's."""
+    if document.home_currency is None and document.exchange_rate is None:
+        return document.currency
+    return document.home_currency
+
+
 def _skip_reason(line: TransactionLine, product: LinkedProduct | None) -> str | None:
     if line.skip is not None:
         return line.skip
@@ -152,7 +169,7 @@ def _line(
     tracked = reason is None and product is not None
     quantity, revenue = line.quantity, ZERO
     if tracked:
-        revenue = line_revenue(line.amount, line.discount, terms.rate)
+        revenue = line_revenue(line.amount, line.discount, terms.rate, terms.places)
     if terms.negative:
         quantity, revenue = quantity and negated(quantity), negated(revenue)
     return Line(
@@ -231,4 +248,5 @@ def _content(document: TransactionCaptured, lines: tuple[Line, ...], returns: st
         sum_revenue(lines),
         lines,
         returns="return-lot" if returns == "return-lot" else "original-lots",
+        home_currency=home_currency(document),
     )

@@ -1,19 +1,21 @@
-"""Exact money: products are computed in full and rounded once, half up, to the cent."""
+"""Exact money: products are computed in full and rounded once, half up, to the minor unit."""
 
 from decimal import ROUND_HALF_UP, Context, Decimal
 
 ZERO = Decimal(0)
-CENT = Decimal("0.01")
+PLACES = 2
+"""Of money whose currency is not known, and of percentages."""
 HUNDRED = Decimal(100)
 MONEY_LIMIT = Decimal(10) ** 13
 """Home currency; a sale must stay below it, in sum of its lines' absolute revenues."""
 
 _EXACT = Context(prec=80, rounding=ROUND_HALF_UP)
+_STEPS = tuple(Decimal(1).scaleb(-places) for places in range(7))
 
 
-def to_cents(amount: Decimal) -> Decimal:
-    """An amount rounded half up (away from zero, so alike for sale and return) to the cent."""
-    return _EXACT.plus(amount.quantize(CENT, context=_EXACT))
+def rounded(amount: Decimal, places: int = PLACES) -> Decimal:
+    """An amount rounded half up (away from zero, so alike for sale and return) to the places."""
+    return _EXACT.plus(amount.quantize(_STEPS[places], context=_EXACT))
 
 
 def negated(amount: Decimal) -> Decimal:
@@ -21,18 +23,20 @@ def negated(amount: Decimal) -> Decimal:
     return _EXACT.minus(amount)
 
 
-def line_revenue(amount: Decimal, discount: Decimal, rate: Decimal | None) -> Decimal:
+def line_revenue(
+    amount: Decimal, discount: Decimal, rate: Decimal | None, places: int = PLACES
+) -> Decimal:
     """Home-currency revenue of a line: net amount less its discount share, times the rate.
 
     Without a rate the document is in home currency.
     """
     net = _EXACT.subtract(amount, discount) if discount else amount
-    return to_cents(net if rate is None else _EXACT.multiply(net, rate))
+    return rounded(net if rate is None else _EXACT.multiply(net, rate), places)
 
 
-def price_of(quantity: Decimal, unit_price: Decimal) -> Decimal:
-    """What a quantity costs at a unit price, to the cent."""
-    return to_cents(_EXACT.multiply(quantity, unit_price))
+def price_of(quantity: Decimal, unit_price: Decimal, places: int = PLACES) -> Decimal:
+    """What a quantity costs at a unit price, rounded once."""
+    return rounded(_EXACT.multiply(quantity, unit_price), places)
 
 
 def total(amounts: list[Decimal]) -> Decimal:
@@ -52,4 +56,4 @@ def margin_percent(revenue: Decimal, cost: Decimal) -> Decimal | None:
     """
     if not revenue:
         return None
-    return to_cents(_EXACT.divide(_EXACT.multiply(revenue - cost, HUNDRED), revenue))
+    return rounded(_EXACT.divide(_EXACT.multiply(revenue - cost, HUNDRED), revenue))

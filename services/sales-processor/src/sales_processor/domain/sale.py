@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import NamedTuple
 
+from contracts.currencies import minor_digits
 from contracts.inventory import Allocation, ReturnedGoods, ReturnMode, Shortage
 from sales_processor.domain.money import ZERO, total
 
@@ -49,7 +50,7 @@ class Line(NamedTuple):
 class Content(NamedTuple):
     """A sale at one version. `void_reason` says that this version takes the sale back.
 
-    `returns` says where goods go that its lines give back.
+    `returns` says where goods go that its lines give back; revenue is in `home_currency`.
     """
 
     version: int
@@ -67,6 +68,12 @@ class Content(NamedTuple):
     notes: str | None = None
     void_reason: str | None = None
     returns: ReturnMode = "original-lots"
+    home_currency: str | None = None
+
+    @property
+    def places(self) -> int:
+        """To how many places revenue and cost are rounded."""
+        return minor_digits(self.home_currency)
 
 
 class State(Enum):

@@ -37,6 +37,7 @@ end;
 -- line cost = sum of quantity x unit cost + shortage x average, rounded once; negative for returns
 with line as (
     select line.business_id, line.sale_id, line.line_number, line.cost,
+        sale.money_places as places,
         case
             when line.quantity < 0 then -coalesce(given.cost, 0)
             else coalesce(taken.cost, 0)
@@ -59,9 +60,9 @@ with line as (
       and sale.status = 'active'
       and line.product_id is not null
 )
-select business_id, sale_id, line_number, cost, round(exact, 2) as expected
+select business_id, sale_id, line_number, cost, round(exact, places) as expected
 from line
-where cost <> round(exact, 2);
+where cost <> round(exact, places);
 
 -- name: i3_totals_of_sales(business_id)
 -- the lines of a sale add up to its revenue and cost; voided and waiting ones have none

@@ -187,7 +187,8 @@ where tombstones.business_id = gone.business_id and tombstones.sale_id = gone.sa
 -- What is shown of these sales, without their lines.
 select sale.business_id, sale.sale_id, sale.version, sale.number, sale.customer_external_id,
     sale.customer_name, sale.sale_date, sale.currency, sale.exchange_rate, sale.total_amount,
-    sale.tax_amount, sale.revenue, sale.cost, sale.notes, sale.sync_id, sale.void_reason
+    sale.tax_amount, sale.revenue, sale.cost, sale.notes, sale.sync_id, sale.void_reason,
+    sale.home_currency
 from unnest(:business_ids::text[], :sale_ids::text[]) as wanted (business_id, sale_id)
 join sales as sale using (business_id, sale_id);
 
@@ -226,7 +227,7 @@ from unnest(
 )
 where stored.business_id = taken.business_id and stored.sale_id = taken.sale_id;
 
--- name: save_headers(business_ids, sale_ids, numbers, customer_ids, customer_names, dates, currencies, rates, totals, taxes, sync_ids)!
+-- name: save_headers(business_ids, sale_ids, numbers, customer_ids, customer_names, dates, currencies, rates, totals, taxes, sync_ids, home_currencies, places)!
 -- What is shown of waiting sales: the document that waits.
 update sales as stored
 set number = waiting.number,
@@ -237,18 +238,21 @@ set number = waiting.number,
     exchange_rate = waiting.exchange_rate,
     total_amount = waiting.total_amount,
     tax_amount = waiting.tax_amount,
-    sync_id = waiting.sync_id
+    sync_id = waiting.sync_id,
+    home_currency = waiting.home_currency,
+    money_places = waiting.places
 from unnest(
     :business_ids::text[], :sale_ids::text[], :numbers::text[], :customer_ids::text[],
     :customer_names::text[], :dates::date[], :currencies::text[], :rates::numeric[],
-    :totals::numeric[], :taxes::numeric[], :sync_ids::text[]
+    :totals::numeric[], :taxes::numeric[], :sync_ids::text[], :home_currencies::text[],
+    :places::smallint[]
 ) as waiting (
     business_id, sale_id, number, customer_external_id, customer_name, sale_date, currency,
-    exchange_rate, total_amount, tax_amount, sync_id
+    exchange_rate, total_amount, tax_amount, sync_id, home_currency, places
 )
 where stored.business_id = waiting.business_id and stored.sale_id = waiting.sale_id;
 
--- name: save_costed(business_ids, sale_ids, costings, statuses, versions, numbers, customer_ids, customer_names, dates, currencies, rates, totals, taxes, revenues, costs, flags, notes, sync_ids, void_reasons, instant)!
+-- name: save_costed(business_ids, sale_ids, costings, statuses, versions, numbers, customer_ids, customer_names, dates, currencies, rates, totals, taxes, revenues, costs, flags, notes, sync_ids, void_reasons, home_currencies, places, instant)!
 -- Show the content that has its cost now, and that nothing waits for inventory any more.
 update sales as stored
 set costed_revision = stored.revision,
@@ -273,17 +277,19 @@ set costed_revision = stored.revision,
     sync_id = costed.sync_id,
     recorded_at = coalesce(stored.recorded_at, :instant::timestamptz),
     voided_at = case when costed.void_reason is not null then :instant::timestamptz end,
-    void_reason = costed.void_reason
+    void_reason = costed.void_reason,
+    home_currency = costed.home_currency,
+    money_places = costed.places
 from unnest(
     :business_ids::text[], :sale_ids::text[], :costings::integer[], :statuses::text[],
     :versions::bigint[], :numbers::text[], :customer_ids::text[], :customer_names::text[],
     :dates::date[], :currencies::text[], :rates::numeric[], :totals::numeric[], :taxes::numeric[],
     :revenues::numeric[], :costs::numeric[], :flags::text[], :notes::text[], :sync_ids::text[],
-    :void_reasons::text[]
+    :void_reasons::text[], :home_currencies::text[], :places::smallint[]
 ) as costed (
     business_id, sale_id, costing, status, version, number, customer_external_id, customer_name,
     sale_date, currency, exchange_rate, total_amount, tax_amount, revenue, cost, flags, notes,
-    sync_id, void_reason
+    sync_id, void_reason, home_currency, places
 )
 where stored.business_id = costed.business_id and stored.sale_id = costed.sale_id;
 
@@ -304,12 +310,13 @@ where stored.business_id = recosted.business_id and stored.sale_id = recosted.sa
 insert into sale_revisions (
     business_id, sale_id, revision, costing, version, status, number, customer_external_id,
     customer_name, sale_date, currency, exchange_rate, total_amount, tax_amount, revenue, cost,
-    flags, notes, sync_id, void_reason, lines, replaced_at
+    flags, notes, sync_id, void_reason, home_currency, lines, replaced_at
 )
 select sale.business_id, sale.sale_id, sale.costed_revision, sale.costing, sale.version,
     sale.status, sale.number, sale.customer_external_id, sale.customer_name, sale.sale_date,
     sale.currency, sale.exchange_rate, sale.total_amount, sale.tax_amount, sale.revenue, sale.cost,
-    sale.flags, sale.notes, sale.sync_id, sale.void_reason, shown.lines, :instant::timestamptz
+    sale.flags, sale.notes, sale.sync_id, sale.void_reason, sale.home_currency, shown.lines,
+    :instant::timestamptz
 from unnest(:business_ids::text[], :sale_ids::text[]) as replaced (business_id, sale_id)
 join sales as sale using (business_id, sale_id)
 cross join lateral (
@@ -544,7 +551,7 @@ select sale.business_id, sale.sale_id, sale.channel_id, sale.source, sale.kind, 
     sale.customer_name, sale.sale_date, sale.currency, sale.exchange_rate, sale.total_amount,
     sale.tax_amount, sale.revenue, sale.cost, sale.flags, sale.notes, sale.sync_id,
     sale.update_waiting, sale.draft is not null as cost_pending, sale.recorded_at, sale.voided_at,
-    sale.void_reason, waiting.errors
+    sale.void_reason, sale.home_currency, waiting.errors
 from sales as sale
 left join waiting_versions as waiting using (business_id, sale_id)
 where sale.business_id = :business_id
@@ -582,7 +589,7 @@ select sale.business_id, sale.sale_id, sale.channel_id, sale.source, sale.kind, 
     sale.customer_name, sale.sale_date, sale.currency, sale.exchange_rate, sale.total_amount,
     sale.tax_amount, sale.revenue, sale.cost, sale.flags, sale.notes, sale.sync_id,
     sale.update_waiting, sale.draft is not null as cost_pending, sale.recorded_at, sale.voided_at,
-    sale.void_reason, waiting.errors
+    sale.void_reason, sale.home_currency, waiting.errors
 from sales as sale
 left join waiting_versions as waiting using (business_id, sale_id)
 where sale.business_id = :business_id
@@ -617,7 +624,7 @@ select sale.business_id, sale.sale_id, sale.channel_id, sale.source, sale.kind, 
     sale.customer_name, sale.sale_date, sale.currency, sale.exchange_rate, sale.total_amount,
     sale.tax_amount, sale.revenue, sale.cost, sale.flags, sale.notes, sale.sync_id,
     sale.update_waiting, sale.draft is not null as cost_pending, sale.recorded_at, sale.voided_at,
-    sale.void_reason, waiting.errors
+    sale.void_reason, sale.home_currency, waiting.errors
 from sales as sale
 left join waiting_versions as waiting using (business_id, sale_id)
 where sale.business_id = :business_id and sale.sale_id = :sale_id;
@@ -627,7 +634,7 @@ where sale.business_id = :business_id and sale.sale_id = :sale_id;
 -- would be read as binary fractions.
 select revision, costing, version, status, number, customer_external_id, customer_name, sale_date,
     currency, exchange_rate, total_amount, tax_amount, revenue, cost, flags, notes, sync_id,
-    void_reason, lines::text as lines, replaced_at
+    void_reason, home_currency, lines::text as lines, replaced_at
 from sale_revisions
 where business_id = :business_id
   and sale_id = :sale_id

@@ -14,7 +14,7 @@ from chassis.messages import Received
 from contracts.channels import TransactionCaptured
 from sales_processor import store
 from sales_processor.domain.intake import Decision, accept, decide, note, wait
-from sales_processor.domain.matching import Fault, ItemKey, LinkedProduct, match
+from sales_processor.domain.matching import Fault, ItemKey, LinkedProduct, home_currency, match
 from sales_processor.domain.money import ZERO
 from sales_processor.domain.sale import Content, Costed, Sale, SaleKey, State, taken_back
 from sales_processor.usecases import costing, messages
@@ -339,4 +339,5 @@ def _header(document: TransactionCaptured) -> Content:
         tax_amount=document.tax_amount,
         revenue=ZERO,
         lines=(),
+        home_currency=home_currency(document),
     )

@@ -18,8 +18,8 @@ from channel_connector.clients.quickbooks.lines import (
     with_charge,
     with_descriptions,
 )
-from channel_connector.domain.discounts import minor_digits
 from channel_connector.domain.documents import Document, Failure, NormalisedDocument
+from contracts.currencies import minor_digits
 
 _ZERO = Decimal(0)
 _REPAIR = "Look at the document in QuickBooks and save it again; the next sync tries it anew."
