@@ -166,6 +166,15 @@ async def test_a_wrong_request_is_not_repeated() -> None:
     assert client.calls == 1
 
 
+@pytest.mark.parametrize("status", [200, 400, 403])
+async def test_a_fault_that_repeats_the_token_does_not_pass_it_on(status: int) -> None:
+    fault = {"Error": [{"Message": "No to token-1!", "code": "120"}], "type": "SystemFault"}
+    script = Script([httpx.Response(status, json={"Fault": fault})])
+    with pytest.raises(SourceError) as caught:
+        await client_of(script).query("SELECT * FROM Invoice")
+    assert "No to [access token]!" in caught.value.detail
+
+
 async def test_an_object_that_is_gone_is_none() -> None:
     gone = httpx.Response(400, json={"Fault": {"Error": [{"code": "610"}], "type": "x"}})
     assert await client_of(Script([gone])).read("Invoice", "101") is None

@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 MINOR_VERSION = "75"
 STEP_SECONDS = 0.125
 """Between two requests to a company: never more than 10 in a second or 500 in a minute."""
+TOKEN_SHOWN = b"[access token]"
+"""What stands for the token where an answer repeats it: texts of faults reach people."""
 TIMEOUT = httpx.Timeout(125.0, connect=10.0)
 """Intuit gives up a request itself after 120 seconds."""
 
@@ -170,6 +172,7 @@ class QuickBooksClient:
             kind = type(error).__name__
             log.warning("quickbooks did not answer", realm_id=self.realm_id, error=kind)
             raise faults.TemporaryError(f"QuickBooks did not answer ({kind})", status=0) from None
+        content = content.replace(token.encode(), TOKEN_SHOWN)
         try:
             body = faults.body_of(answer.status_code, content, answer.headers)
         except faults.QuickBooksError as error:
