@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -34,6 +36,7 @@ class Running:
     consumer: AIOKafkaConsumer
     log_path: Path
     pid: int
+    env: dict[str, str]
 
     async def send(self, message: dict[str, Any]) -> None:
         """Publish a command as any program would."""
@@ -96,7 +99,7 @@ async def running(
     with process("channel_connector", "run", env=env, log_path=log_path) as started:
         await until_ready(url, started, log_path)
         async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
-            yield Running(http, producer, consumer, log_path, started.pid)
+            yield Running(http, producer, consumer, log_path, started.pid, env)
     await producer.stop()
     await consumer.stop()
     await databases.drop(dsn)
@@ -202,3 +205,66 @@ async def test_connections_over_http(running: Running) -> None:
     wrong = await running.http.post(path, json={"realm_id": "x", "refresh_token": "secret-value"})
     assert wrong.status_code == 422
     assert "secret-value" not in wrong.text
+
+
+PAGES = 3
+TAKEN_OVER_SECONDS_MAX = 60
+
+
+async def test_a_killed_process_is_replaced_at_its_last_page_within_a_minute(
+    running: Running, sandbox: SandboxClient, tmp_path: Path
+) -> None:
+    """Two replicas; the one that reads dies before the third page of three."""
+    sandbox.control(
+        "POST",
+        "/generate",
+        {"count": 2_100, "lines": 1, "per_second": 100, "first_date": "2026-01-01"}
+        | {"last_date": "2026-01-31"},
+    )
+    pages = {"operation": "query", "entity": "Invoice"}
+    sandbox.control(
+        "POST", "/faults", {"effect": "delay", "delay_ms": 60_000, "skip": 2, "match": pages}
+    )
+    business, channel, sync = (str(uuid4()) for _ in range(3))
+    answer = await running.http.post(
+        f"/businesses/{business}/connections",
+        json={"realm_id": REALM, "refresh_token": REFRESH_TOKEN, "connection_id": "c"},
+    )
+    assert answer.status_code == 201, answer.text
+    of = {"business_id": business, "channel_id": channel}
+    await running.send(
+        {"type": "connect-channel", "connection_id": "c", "channel_type": "accounting", **of}
+        | {"initial_sync_date": "2026-01-01"}
+    )
+    await running.send({"type": "sync-requested", "sync_id": sync, **of})
+
+    async def received() -> bool:
+        answer = await running.http.get(f"/syncs/{sync}")
+        return bool(answer.status_code == 200 and answer.json()["read"] == 2_000)
+
+    await until(received, what="two pages are stored")
+    port = free_port()
+    env = running.env | {"HTTP_PORT": str(port)}
+    url, log_path = f"http://127.0.0.1:{port}", tmp_path / "second.log"
+    with process("channel_connector", "run", env=env, log_path=log_path) as second:
+        await until_ready(url, second, log_path)
+        os.kill(running.pid, signal.SIGKILL)
+        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+
+            async def completed() -> bool:
+                return bool((await http.get(f"/syncs/{sync}")).json()["status"] == "completed")
+
+            await until(
+                completed, what="the second process ended it", seconds=TAKEN_OVER_SECONDS_MAX
+            )
+            run = (await http.get(f"/syncs/{sync}")).json()
+    assert run["progress"] == {"done": 2_100, "of": 2_100}
+    asked = sandbox.control("GET", "/requests")["requests"]
+    starts = [
+        request["statement"].partition("CreateTime >=")[2][:25]
+        for request in asked
+        if request["entity"] == "invoice" and request["operation"] == "query"
+    ]
+    assert len(starts) == PAGES
+    assert starts[0] == ""
+    assert "" not in starts[1:]
