@@ -12,7 +12,17 @@ from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
 
-from quickbooks_sandbox import bookkeeping, cdc, faults, lists, payments, query, shapes, wire
+from quickbooks_sandbox import (
+    bookkeeping,
+    cdc,
+    faults,
+    lists,
+    oddities,
+    payments,
+    query,
+    shapes,
+    wire,
+)
 from quickbooks_sandbox.books import Books, Row
 from quickbooks_sandbox.clock import seconds_text
 from quickbooks_sandbox.entities import (
@@ -153,7 +163,7 @@ class Visit:
         else:
             row = live(desk.books, entity, record_id)
             bare = entity is INVOICE and desk.switches.subtotal_only == "queries-and-reads"
-            text = row.bare_body() if bare else row.body()
+            text = row.bare_body() if bare else oddities.shown(row, desk.switches)
         return self.gateway.envelope(**{entity.name: text})
 
     def _write(self, desk: Desk, entity: Entity) -> Response:

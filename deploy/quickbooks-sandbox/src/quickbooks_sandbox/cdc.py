@@ -7,7 +7,7 @@ Source: Intuit's change data capture page and recorded answers.
 
 from datetime import timedelta
 
-from quickbooks_sandbox import faults
+from quickbooks_sandbox import faults, oddities
 from quickbooks_sandbox.books import Books, Row, Tombstone
 from quickbooks_sandbox.clock import Clock, parse_instant
 from quickbooks_sandbox.entities import Entity, entity_named
@@ -41,8 +41,13 @@ def changes(
         stones.sort(key=lambda stone: (stone.updated, int(stone.id)))
         dead.append(stones[:room])
         room -= len(dead[-1])
-    blocks = ",".join(map(_block, kinds, live, dead))
-    return f'[{{"QueryResponse":[{blocks}]}}]'
+    blocks = [
+        _block(kind, rows, stones, switches)
+        for kind, rows, stones in zip(kinds, live, dead, strict=True)
+    ]
+    if switches.cdc_block_order == "reversed":
+        blocks.reverse()
+    return f'[{{"QueryResponse":[{",".join(blocks)}]}}]'
 
 
 def _rows(books: Books, kind: Entity | None, since: int, until: int | None) -> list[Row]:
@@ -70,10 +75,14 @@ def _entity(name: str) -> Entity | None:
     return entity
 
 
-def _block(entity: Entity | None, live: list[Row], dead: list[Tombstone]) -> str:
+def _block(
+    entity: Entity | None, live: list[Row], dead: list[Tombstone], switches: Switches
+) -> str:
     if entity is None or not (live or dead):
         return "{}"
-    bodies = ",".join([row.body() for row in live] + [stone.body() for stone in dead])
+    bodies = ",".join(
+        [oddities.shown(row, switches) for row in live] + [stone.body() for stone in dead]
+    )
     start = '"startPosition":1,' if live else ""
     size = len(live) + len(dead)
     total = f',"totalCount":{size}' if entity.total_count else ""

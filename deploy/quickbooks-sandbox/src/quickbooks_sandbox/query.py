@@ -15,7 +15,7 @@ from decimal import Decimal, InvalidOperation
 from functools import partial
 from typing import Any
 
-from quickbooks_sandbox import faults, wire
+from quickbooks_sandbox import faults, oddities, wire
 from quickbooks_sandbox.books import Books, Row
 from quickbooks_sandbox.clock import Clock, parse_instant
 from quickbooks_sandbox.entities import CUSTOMER, INVOICE, ITEM, Entity, Kind, entity_named
@@ -100,6 +100,7 @@ class Answer:
     count: bool = False
     with_sku: bool = True
     bare: bool = False
+    switches: Switches | None = None
 
     def text(self, *, empty_with_zero: bool = False) -> str:
         """The QueryResponse object as JSON text."""
@@ -118,7 +119,7 @@ class Answer:
         if self.bare:
             return row.bare_body()
         if self.with_sku or "Sku" not in row.document:
-            return row.body()
+            return row.body() if self.switches is None else oddities.shown(row, self.switches)
         return wire.encode({k: v for k, v in row.document.items() if k != "Sku"})
 
 
@@ -148,7 +149,15 @@ def run(statement: Statement, books: Books, clock: Clock, switches: Switches) ->
         end += 1
     sku = not switches.sku_only_when_asked or "sku" in (c.lower() for c in statement.columns)
     bare = entity is INVOICE and switches.subtotal_only != "no"
-    return Answer(entity, matched[start - 1 : end], start, len(matched), with_sku=sku, bare=bare)
+    return Answer(
+        entity,
+        matched[start - 1 : end],
+        start,
+        len(matched),
+        with_sku=sku,
+        bare=bare,
+        switches=switches,
+    )
 
 
 class _Parser:

@@ -53,6 +53,18 @@ class Switches(BaseModel):
         le=3600,
         description="Queries and CDC show the books as they were so long ago; reads do not.",
     )
+    id_form: Literal["text", "number"] = Field(
+        "text", description="How ids and SyncTokens are written."
+    )
+    enum_spelling: Literal["camel", "upper"] = Field(
+        "camel", description="`upper`: SALES_ITEM_LINE_DETAIL, NOT_SET, as some answers have it."
+    )
+    line_ids: Literal["unique", "repeated"] = Field(
+        "unique", description="`repeated`: all lines of a document carry the same Id."
+    )
+    cdc_block_order: Literal["as-asked", "reversed"] = Field(
+        "as-asked", description="The order of CDC's blocks: they have to be told by their key."
+    )
     cdc_objects: int = Field(1000, ge=1, description="Objects in a CDC answer before it is cut.")
     cdc_days: int = Field(30, ge=1, description="How far CDC looks back, silently.")
     voided_unit_price: Literal["drop", "zero"] = Field(
