@@ -177,11 +177,21 @@ class Driver:
     """
 
     def __init__(
-        self, pool: asyncpg.Pool, subscriptions: Sequence[Subscription], *, group: str
+        self,
+        pool: asyncpg.Pool,
+        subscriptions: Sequence[Subscription],
+        *,
+        group: str,
+        journal: str | None = None,
     ) -> None:
         self.pool = pool
         self._next_offsets: dict[str, int] = {}
-        relay = Relay(database_url="unused", bootstrap_servers="unused", source=f"/{group}")
+        relay = Relay(
+            database_url="unused",
+            bootstrap_servers="unused",
+            source=f"/{group}",
+            journal=journal,
+        )
         self.consumer = Consumer(
             group=group,
             subscriptions=subscriptions,

@@ -1,7 +1,9 @@
 """SQL in, domain values out, for a whole batch at a time.
 
 Locks are taken in one order: the item links of a business, then sales by business and sale id, then
-runs by business and sync id.
+runs by business and sync id. Whoever changes links, channels or which sales wait as a whole has the
+first alone, so what one batch reads does not change before it commits, and the order of commits is
+one in which all could have been applied one after another (I11).
 """
 
 import json

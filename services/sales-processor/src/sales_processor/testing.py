@@ -301,6 +301,7 @@ TABLES = (
         "item_links",
     ),
     *("products", "channels", "sync_entries", "sync_runs", "outbox", "consumer_offsets"),
+    "journal_positions",
 )
 
 

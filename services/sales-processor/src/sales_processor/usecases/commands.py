@@ -21,9 +21,16 @@ from sales_processor.usecases.retries import retry_failed_sales
 
 
 async def apply_commands(batch: Batch[Message]) -> None:
-    """Do what the commands say, manual sales of a run of commands together."""
+    """Do what the commands say, manual sales of a run of commands together.
+
+    While waiting sales are tried again, nobody else changes which sales of the business wait.
+    """
+    commands: Sequence[Received[Any]] = batch.messages
+    if any(isinstance(received.message, RetryFailedSales) for received in commands):
+        businesses = {received.message.business_id for received in commands}
+        await store.lock_links(batch.connection, businesses, shared=False)
     manual_sales: list[Received[Any]] = []
-    for received in batch.messages:
+    for received in commands:
         if isinstance(received.message, RetryFailedSales):
             await _change_manual_sales(batch, manual_sales)
             manual_sales = []

@@ -54,6 +54,7 @@ async def follow_inventory(batch: Batch[Message]) -> None:
     if not answers:
         return
     keys = {_key(received.message) for received in answers}
+    await store.lock_links(batch.connection, {key[0] for key in keys}, shared=True)
     sales = await store.lock_sales(batch.connection, keys)
     work = _Answers(batch, sales)
     work.shown = await store.find_shown(batch.connection, _recosted_keys(answers, sales))

@@ -174,10 +174,12 @@ async def follow_channels(batch: Batch[Message]) -> None:
     started = [m for m in messages if isinstance(m, SyncStarted)]
     published = _first_of_each([m for m in messages if isinstance(m, TransactionsPublished)])
     failed = [m for m in messages if isinstance(m, SyncFailed)]
-    if channels:
-        await store.save_channels(connection, channels)
     said: list[SyncStarted | TransactionsPublished | SyncFailed]
     said = [*started, *published, *failed]
+    businesses = {m.business_id for m in (*channels, *said)}
+    await store.lock_links(connection, businesses, shared=not channels)
+    if channels:
+        await store.save_channels(connection, channels)
     runs = {(m.business_id, m.sync_id): m.channel_id for m in said}
     if not runs:
         return
