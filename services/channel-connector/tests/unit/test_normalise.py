@@ -97,6 +97,68 @@ def test_tax_is_not_taken_off_an_amount() -> None:
     assert document(row).tax_amount == 600
 
 
+@pytest.mark.parametrize(
+    ("detail", "fields", "tax"),
+    [
+        ({"PercentBased": True, "DiscountPercent": 10}, {}, 0),
+        ({"PercentBased": False}, {}, 0),
+        ({"PercentBased": True, "DiscountPercent": 10}, {"ApplyTaxAfterDiscount": True}, 9),
+        ({"PercentBased": True, "DiscountPercent": 10}, {"ApplyTaxAfterDiscount": False}, 10),
+        ({"PercentBased": False}, {"GlobalTaxCalculation": "TaxInclusive"}, 9),
+    ],
+)
+def test_a_discount_in_percent_or_fixed_or_after_tax_is_its_amount(
+    detail: Row, fields: Row, tax: int
+) -> None:
+    """When it applies changes the tax, and never what the lines earn."""
+    line = discount(10) | {"DiscountLineDetail": detail}
+    row = invoice(goods(60), goods(40, "6"), subtotal(100), line, total=90 + tax, **fields)
+    found = document(row | {"TxnTaxDetail": {"TotalTax": tax}})
+    assert [str(line.discount) for line in found.lines] == ["6.00", "4.00", "0"]
+    assert found.tax_amount == tax
+
+
+@pytest.mark.parametrize("gross", [{"TaxInclusiveAmt": 6600}, {}])
+def test_a_line_that_includes_its_tax_earns_its_net_amount(gross: Row) -> None:
+    """The gross beside it, which may be absent, counts for nothing."""
+    row = invoice(
+        goods(6000, Qty=3, UnitPrice=2000, **gross),
+        total=6600,
+        GlobalTaxCalculation="TaxInclusive",
+        TxnTaxDetail={"TotalTax": 600},
+    )
+    assert lines_of(row) == [("5", "6000", "0", None)]
+
+
+def test_lines_that_share_an_id_are_lines_of_their_own() -> None:
+    same = {"Id": "1", "LineNum": 1}
+    row = invoice(
+        goods(10, Qty=1) | same,
+        bundle(goods(20, "6", Qty=2) | same, goods(30, "7", Qty=3) | same),
+        goods(10, Qty=1) | same,
+        total=70,
+    )
+    assert [(line.item_id, int(line.amount)) for line in document(row).lines] == [
+        ("5", 10),
+        ("6", 20),
+        ("7", 30),
+        ("5", 10),
+    ]
+
+
+def test_markup_and_reimbursed_expenses_earn_and_move_no_goods() -> None:
+    """They name an account, a percentage or a linked expense, and neither item nor quantity."""
+    markup = goods(12, None, ItemAccountRef={"value": "45"}, MarkupInfo={"Percent": 10})
+    expense = goods(120, None, ItemAccountRef={"value": "45"}) | {
+        "LinkedTxn": [{"TxnId": "7", "TxnType": "ReimburseCharge", "TxnLineId": "1"}]
+    }
+    found = document(invoice(markup, expense, total=132))
+    assert [(line.skip, line.quantity, int(line.amount)) for line in found.lines] == [
+        ("no-item", None, 12),
+        ("no-item", None, 120),
+    ]
+
+
 def test_a_bundle_counts_by_its_children() -> None:
     row = invoice(
         bundle(goods(Decimal("7.96"), Qty=15), goods(Decimal("2.65"), "6", Qty=24)),
@@ -317,36 +379,57 @@ def test_what_moves_goods_or_revenue_changes_the_hash(after: Row) -> None:
     assert hash_of(invoice(goods(100, Qty=2), total=100)) != hash_of(after)
 
 
-cents = st.decimals(min_value=-500, max_value=5_000, places=2)
+ITEMS = ("5", "6", None, "SHIPPING_ITEM_ID", "GRATUITY_ITEM_ID")
+BESIDE_SUBTOTAL = ("SHIPPING_ITEM_ID", "GRATUITY_ITEM_ID")
+priced = st.tuples(st.sampled_from(ITEMS), st.integers(-500_00, 5_000_00))
 
 
 @given(
-    amounts=st.lists(cents, min_size=1, max_size=12),
-    charges=st.lists(
-        st.tuples(st.sampled_from(["SHIPPING_ITEM_ID", "GRATUITY_ITEM_ID", None]), cents),
-        max_size=3,
-    ),
+    priced=st.lists(priced, max_size=10),
+    bundles=st.lists(st.lists(st.integers(0, 900_00), min_size=1, max_size=4), max_size=2),
+    described=st.lists(st.integers(0, 50_00), max_size=2),
     percent=st.integers(min_value=0, max_value=100),
-    tax=st.decimals(min_value=0, max_value=500, places=2),
+    tax=st.integers(0, 500_00),
+    currency=st.sampled_from([("USD", 2), ("JPY", 0), ("KWD", 3)]),
 )
 def test_lines_and_tax_come_to_the_total(
-    amounts: list[Decimal], charges: list[tuple[str | None, Decimal]], percent: int, tax: Decimal
+    *,
+    priced: list[tuple[str | None, int]],
+    bundles: list[list[int]],
+    described: list[int],
+    percent: int,
+    tax: int,
+    currency: tuple[str, int],
 ) -> None:
-    base = sum(amounts) + sum(amount for item, amount in charges if item is None)
-    off = (Decimal(base) * percent / 100).quantize(Decimal("0.01"))
-    total = sum(amounts) + sum(amount for _, amount in charges) - off + tax
+    """What goods earn, what is skipped and the tax; shares of the discount add up to its unit."""
+    code, digits = currency
+
+    def money(minor: int) -> Decimal:
+        return Decimal(minor).scaleb(-digits)
+
+    bearing = [amount for item, amount in priced if item not in BESIDE_SUBTOTAL]
+    base = sum(bearing) + sum(map(sum, bundles))
+    off = money(base * percent // 100 if any(bearing) or base else 0)
+    net = sum(amount for _, amount in priced) + sum(map(sum, bundles))
     row = invoice(
-        *(goods(amount) for amount in amounts),
-        subtotal(sum(amounts)),
+        *(goods(money(amount), item) for item, amount in priced),
+        *(bundle(*(goods(money(amount)) for amount in one)) for one in bundles),
+        *(description("Thank you", money(amount)) for amount in described),
+        subtotal(money(base)),
         discount(off),
-        *(goods(amount, item) for item, amount in charges),
-        total=total,
-        TxnTaxDetail={"TotalTax": tax},
+        total=money(net + tax) - off,
+        TxnTaxDetail={"TotalTax": money(tax)},
+        CurrencyRef={"value": code},
+        ExchangeRate=1,
     )
     found = document(row)
-    net = sum((line.amount - line.discount for line in found.lines), Decimal(0))
-    assert net + found.tax_amount == found.total_amount
-    assert sum(line.discount for line in found.lines) == off
+    earned = sum((line.amount - line.discount for line in found.lines if not line.skip), Decimal(0))
+    skipped = sum((line.amount - line.discount for line in found.lines if line.skip), Decimal(0))
+    assert earned + skipped + found.tax_amount == found.total_amount
+    shares = [line.discount for line in found.lines]
+    assert sum(shares, Decimal(0)) == off
+    assert all(share == round(share, digits) for share in shares)
+    assert not any(line.discount for line in found.lines if line.skip in {"shipping", "gratuity"})
 
 
 @given(
