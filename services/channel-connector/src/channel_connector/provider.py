@@ -53,7 +53,8 @@ class ReadRequest:
 class Page:
     """What one step of reading brought; after it is stored, reading can go on from `position`.
 
-    `source_time` is the source's clock when reading began. `deleted` are reported, not confirmed.
+    `source_time` is the source's clock when reading began. `documents` are alive, voided at most;
+    `deleted` are reported, not confirmed, whether the source marks them or only tells their ids.
     For the kinds in `compare`, deletions could not be asked for: known ids must be compared.
     """
 

@@ -68,7 +68,7 @@ class Upstream(Protocol):
         """Let its lines no longer come to its total."""
 
     def between_pages(self, changes: Sequence[tuple[str, Key]]) -> None:
-        """After each of the next lists of documents, edit, void or delete one."""
+        """After each of the next lists of documents, edit, void or delete one; forget others."""
 
     def fail(self, fault: Fault) -> None:
         """Refuse everything from now on."""
@@ -139,6 +139,7 @@ class QuickBooksUpstream:
         self._sandbox.change("PUT", f"{self._path(key)}/verbatim", **(row | {"TotalAmt": 1}))
 
     def between_pages(self, changes: Sequence[tuple[str, Key]]) -> None:
+        self._sandbox.control("DELETE", "/faults")
         for verb, key in changes:
             path = f"/control/companies/{self._sandbox.realm}/{self._path(key)}"
             actions = {

@@ -6,6 +6,7 @@ have other shapes.
 
 # ruff: noqa: ANN401  (the harness is a fixture of conftest.py, which cannot be imported)
 
+import random
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -144,6 +145,31 @@ async def test_books_that_change_between_pages_are_stored_as_they_are(scene: Any
     await scene.connector.sync()
     assert await stored(scene.connector) == books.live()
     assert len(books.live()) == 9
+    await nothing_is_wrong(scene.connector)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_random_books_and_edits_are_stored_as_they_are(scene: Any, seed: int) -> None:
+    """Edits, voids and deletions between random pages; after a quiet sync both sides agree."""
+    chance = random.Random(seed)  # noqa: S311  (repeatable books)
+    books = scene.books
+    scene.connector.page_rows = chance.choice([2, 3, 5])
+    await scene.connector.connect()
+    for _ in range(3):
+        for _ in range(chance.randint(2, 8)):
+            books.write(chance.choice(["invoice", "invoice", "credit-memo"]))
+        active = [found for found, status in sorted(books.live().items()) if status == "active"]
+        kinds = [found for found in active if found[0] == "invoice"]
+        chosen = chance.sample(kinds, min(4, len(kinds)))
+        books.between_pages([(chance.choice(["edit", "void", "delete"]), k) for k in chosen])
+        await scene.connector.sync()
+        for found in chance.sample(active, min(2, len(active))):
+            if books.live().get(found) == "active":
+                books.edit(found, quantity=chance.randint(1, 9))
+    books.between_pages([])
+    books.advance(days=1)
+    await scene.connector.sync()
+    assert await stored(scene.connector) == books.live()
     await nothing_is_wrong(scene.connector)
 
 
