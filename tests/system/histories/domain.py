@@ -11,7 +11,7 @@ from contracts.registry import read
 from contracts.sales import RecordManualSale
 from inventory.domain.ledger import Product, Refusal
 from inventory.testing import Domain
-from inventory.usecases import _costed_line
+from inventory.usecases.announcing import costed_line
 from sales_processor.domain import manual
 from sales_processor.domain.costing import cost
 from sales_processor.domain.intake import Decision, accept, decide, note, wait
@@ -260,7 +260,7 @@ class Domains(Domain):
             business_id=BUSINESS,
             sale_id=sale.sale_id,
             revision=held.revision,
-            lines=[_costed_line(self.books.lots, line) for line in held.lines],
+            lines=[costed_line(self.books.lots, line) for line in held.lines],
             cost=held.cost,
         )
 

@@ -1,7 +1,8 @@
 """The Kafka edge: which topic, which use case."""
 
 from chassis.consumer import Rejections, Subscription
-from inventory.usecases import EVENTS, PRODUCTS, apply_commands
+from inventory.usecases.announcing import EVENTS, PRODUCTS
+from inventory.usecases.commands import apply_commands
 
 COMMANDS = "inventory.commands.v1"
 RECEIVES = (COMMANDS,)

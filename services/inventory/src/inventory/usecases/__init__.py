@@ -1,0 +1,1 @@
+"""What inventory does, a whole batch of commands at a time: load, decide, save, announce."""
