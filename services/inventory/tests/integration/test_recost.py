@@ -1,11 +1,15 @@
 """Re-costing on a real Postgres: by the calendar, only what changed, told sale by sale (LO6)."""
 
+import asyncio
+import threading
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from chassis.testing import Driver, Published
+from chassis.testing import DEADLINE_SECONDS, Driver, Published
+from inventory.domain.recost import Recosted
+from inventory.domain.recost import recost as run_again
 from inventory.store.loading import load_history
 from inventory.verify import verify
 
@@ -300,6 +304,21 @@ async def test_a_sale_arriving_with_it_is_costed_once(inventory: Driver, *, toge
         ("s3", 1, "60.00", None),
     ]
     await assert_sound(inventory)
+
+
+async def test_the_service_goes_on_while_costs_run_again(
+    inventory: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop, went_on = asyncio.get_running_loop(), threading.Event()
+
+    def waits(*known: Any) -> Recosted:  # noqa: ANN401
+        loop.call_soon_threadsafe(went_on.set)
+        assert went_on.wait(DEADLINE_SECONDS)
+        return run_again(*known)
+
+    monkeypatch.setattr("inventory.usecases.recosting.recost", waits)
+    published = await inventory.apply(TOPIC, *LATE_LOT, recost())
+    assert outcome(published)["sales_changed"] == 2
 
 
 async def test_an_unknown_product_is_refused(inventory: Driver) -> None:

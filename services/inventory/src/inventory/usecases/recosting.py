@@ -1,12 +1,13 @@
 """A product's history run again by the calendar, alone in its batch's turn (LO6)."""
 
+import asyncio
 from typing import Any
 
 from chassis.consumer import Batch
 from chassis.messages import Received
 from contracts import inventory as messages
 from contracts.base import Message
-from inventory.domain.ledger import unknown_product
+from inventory.domain.ledger import Ledger, unknown_product
 from inventory.domain.recost import REASON, Recosted, moved, recost
 from inventory.store.loading import load_history, load_sales
 from inventory.store.saving import save
@@ -14,7 +15,11 @@ from inventory.usecases.announcing import StockTold, announce_cost, publish, rej
 
 
 async def recost_product(batch: Batch[Message], received: Received[Any], stock: StockTold) -> None:
-    """Run a product's history again; a dry run only tells what would change (LO6)."""
+    """Run a product's history again; a dry run only tells what would change (LO6).
+
+    What takes long is done in a thread, so that the service goes on to answer and to tell Kafka
+    that it lives.
+    """
     command: messages.RecostProduct = received.message
     business_id, product_id = command.business_id, command.product_id
     history = await load_history(batch.connection, (business_id, product_id))
@@ -23,21 +28,35 @@ async def recost_product(batch: Batch[Message], received: Received[Any], stock: 
         return
     ledger, sales = history
     books = ledger.books[business_id]
-    result = recost(books.stocks[product_id], books.lots, sales, command.from_date)
+    result = await asyncio.to_thread(
+        recost, books.stocks[product_id], books.lots, sales, command.from_date
+    )
     books.stocks[product_id] = result.stock
     if not command.dry_run:
-        changed = {after.sale_id: after for _, after in result.changed}
-        written = {**changed, **{sale.sale_id: sale for sale in result.marked}}
-        await load_sales(batch.connection, ledger, [(business_id, key) for key in written])
-        for sale_id, sale in written.items():
-            books.put(books.sales[sale_id].with_lines_of(sale))
-        books.move(moved(result, books.lots))
-        for sale_id in changed:
-            announce_cost(batch, ledger, received, (business_id, sale_id), reason=REASON)
+        written = (*(after for _, after in result.changed), *result.marked)
+        await load_sales(batch.connection, ledger, [(business_id, s.sale_id) for s in written])
+        await asyncio.to_thread(_put_recosted, batch, ledger, received, result)
     _announce_recosted(batch, received, result)
     if not command.dry_run:
         stock.add(ledger)
         await save(batch.connection, ledger, batch.now)
+
+
+def _put_recosted(
+    batch: Batch[Message],
+    ledger: Ledger,
+    received: Received[messages.RecostProduct],
+    result: Recosted,
+) -> None:
+    """Put what came out into the books, and tell of each document that costs something else."""
+    business_id = received.message.business_id
+    books = ledger.books[business_id]
+    changed = [after for _, after in result.changed]
+    for sale in (*changed, *result.marked):
+        books.put(books.sales[sale.sale_id].with_lines_of(sale))
+    books.move(moved(result, books.lots))
+    for sale in changed:
+        announce_cost(batch, ledger, received, (business_id, sale.sale_id), reason=REASON)
 
 
 def _announce_recosted(
