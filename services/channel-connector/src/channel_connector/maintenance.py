@@ -127,7 +127,7 @@ async def _reread_channel(
     worse: list[str] = []
     changed: list[tuple[DocumentKey, int]] = []
     after = DocumentKey("credit-memo", "")
-    while rows := await store.list_newest(pool, channel_id, after, ROWS_AT_ONCE):
+    while rows := await list_newest(pool, channel_id, after, ROWS_AT_ONCE):
         after = rows[-1].document.key
         read += len(rows)
         for kept in rows:
@@ -156,3 +156,32 @@ async def _reread_channel(
                 session, sync_id=run.sync_id, fencing_token=run.fencing_token
             )
     return Rereading(channel_id, read, len(changed), tuple(worse))
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A stored document, and the hash that it was published with, if it was."""
+
+    document: Document
+    content_hash: str | None
+
+
+async def list_newest(
+    pool: asyncpg.Pool, channel_id: str, after: DocumentKey, count: int
+) -> list[Kept]:
+    """The next live documents of a channel in their newest versions, by kind and id.
+
+    As many as fit into `store.PAYLOAD_BYTES_MAX`; at least one.
+    """
+    rows = store.queries.list_newest(
+        pool,
+        channel_id=channel_id,
+        after_kind=after.kind,
+        after_id=after.external_id,
+        count=count,
+        bytes_max=store.PAYLOAD_BYTES_MAX,
+    )
+    return [
+        Kept(document, row["content_hash"])
+        for row, document in store.fitting([row async for row in rows])
+    ]

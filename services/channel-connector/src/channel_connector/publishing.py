@@ -45,7 +45,6 @@ from contracts.channels import (
 )
 
 CHUNK_DOCUMENTS = 500
-CHUNK_PAYLOAD_BYTES_MAX = 16_777_216
 OVERLAP = timedelta(minutes=5)
 """How far each cursor reaches back: what a query may not show yet comes with the next run."""
 FAILURES_MAX = 1_000
@@ -95,7 +94,6 @@ async def publish_everything(
         chunk = await store.list_to_publish(pool, run.sync_id, from_sequence, CHUNK_DOCUMENTS)
         if not chunk:
             return
-        chunk = _bounded(chunk)
         normalised = await _normalise(pool, run, connection, system, chunk)
         items = await _items(pool, connection, system, [n for _, n in normalised])
         messages, settlements = _outcomes(run, connection, items, normalised)
@@ -103,18 +101,6 @@ async def publish_everything(
         async with pool.acquire() as session, session.transaction():
             await store.save_settlements(session, run, settlements, from_sequence)
             await outbox.append(session, messages)
-
-
-def _bounded(chunk: Sequence[Numbered]) -> list[Numbered]:
-    """As many documents as fit into memory's share; at least one."""
-    size = 0
-    kept: list[Numbered] = []
-    for numbered in chunk:
-        size += len(numbered.document.payload)
-        if kept and size > CHUNK_PAYLOAD_BYTES_MAX:
-            break
-        kept.append(numbered)
-    return kept
 
 
 _Normalised = tuple[Numbered, NormalisedDocument | Failure]

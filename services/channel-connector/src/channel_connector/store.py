@@ -4,7 +4,7 @@ Locks are taken in one order: business, connections, channels, runs.
 """
 
 import zlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -20,6 +20,9 @@ from channel_connector.provider import Page, Position
 from chassis.outbox import Connection as Session
 
 queries = aiosql.from_path(Path(__file__).parent / "sql" / "queries.sql", "asyncpg")
+
+PAYLOAD_BYTES_MAX = 16_777_216
+"""How much of payloads is in memory at a time, unless one alone is larger."""
 
 Key = tuple[str, str]
 """Business and connection."""
@@ -357,11 +360,18 @@ class Numbered:
 async def list_to_publish(
     session: Session | asyncpg.Pool, sync_id: str, from_sequence: int, count: int
 ) -> list[Numbered]:
-    """The next documents of a run."""
+    """The next documents of a run, as many as fit into `PAYLOAD_BYTES_MAX`; at least one."""
     rows = queries.list_to_publish(
-        session, sync_id=sync_id, from_sequence=from_sequence, count=count
+        session,
+        sync_id=sync_id,
+        from_sequence=from_sequence,
+        count=count,
+        bytes_max=PAYLOAD_BYTES_MAX,
     )
-    return [Numbered(row["sequence"], _document(row), row["rereadings"]) async for row in rows]
+    return [
+        Numbered(row["sequence"], document, row["rereadings"])
+        for row, document in fitting([row async for row in rows])
+    ]
 
 
 async def list_synced_channels(pool: asyncpg.Pool) -> list[tuple[str, str, str]]:
@@ -385,28 +395,6 @@ async def open_rereading(
         lease_seconds=lease_seconds,
     )
     return Run(**row) if row else None
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """A stored document, and the hash that it was published with, if it was."""
-
-    document: Document
-    content_hash: str | None
-
-
-async def list_newest(
-    pool: asyncpg.Pool, channel_id: str, after: DocumentKey, count: int
-) -> list[Kept]:
-    """The newest versions of a channel's live documents, by kind and id."""
-    rows = queries.list_newest(
-        pool,
-        channel_id=channel_id,
-        after_kind=after.kind,
-        after_id=after.external_id,
-        count=count,
-    )
-    return [Kept(_document(row), row["content_hash"]) async for row in rows]
 
 
 async def plan_rereading(
@@ -433,6 +421,17 @@ async def plan_rereading(
     to_publish = await queries.number_documents(session, sync_id=run.sync_id)
     await queries.save_plan(session, sync_id=run.sync_id, to_publish=to_publish, unchanged=0)
     await queries.release_lease(session, sync_id=run.sync_id, fencing_token=run.fencing_token)
+
+
+def fitting(rows: Iterable[Any]) -> Iterator[tuple[Any, Document]]:
+    """Rows with their documents until memory's share is used up; at least one."""
+    size = 0
+    for row in rows:
+        document = _document(row)
+        size += len(document.payload)
+        if size > PAYLOAD_BYTES_MAX and size > len(document.payload):
+            return
+        yield row, document
 
 
 def _document(row: Any) -> Document:  # noqa: ANN401  (a database row)

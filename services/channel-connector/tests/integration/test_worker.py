@@ -4,13 +4,15 @@
 
 import asyncio
 import json
+import zlib
 from datetime import date
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from channel_connector import connections, publishing, store
+from channel_connector import connections, maintenance, publishing, store
+from channel_connector.domain.documents import DocumentKey
 from channel_connector.store import LeaseLostError
 from channel_connector.verification import verify
 from channel_connector.worker import Worker
@@ -171,6 +173,36 @@ async def test_publishing_goes_on_after_the_last_chunk(
     assert [p.type for p in published].count("sync-started") == 1
     assert published[-1].body["published"] == 7
     assert await checks(connector) == []
+
+
+@pytest.mark.parametrize(("documents", "unpacked"), [(0, 1), (1, 2), (3, 4), (7, 7)])
+async def test_no_more_payload_is_in_memory_than_there_is_room_for(
+    connector: Any, monkeypatch: pytest.MonkeyPatch, documents: int, unpacked: int
+) -> None:
+    await connector.connect()
+    sell(connector.sandbox, 7)
+    sync_id = await connector.request_sync()
+    await connector.worker.work_once()
+    first = DocumentKey("credit-memo", "")
+    every = await maintenance.list_newest(connector.pool, "channel-1", first, 10)
+    room = sum(len(kept.document.payload) for kept in every[:documents])
+    monkeypatch.setattr(store, "PAYLOAD_BYTES_MAX", room or 1)
+    unpack, calls = zlib.decompress, 0
+
+    def counted(payload: bytes) -> bytes:
+        nonlocal calls
+        calls += 1
+        return unpack(payload)
+
+    monkeypatch.setattr(zlib, "decompress", counted)
+    expected = [kept.document for kept in every[: max(1, documents)]]
+    newest = await maintenance.list_newest(connector.pool, "channel-1", first, 10)
+    assert [kept.document for kept in newest] == expected
+    assert calls <= unpacked
+    await connector.pool.execute("update documents set outcome = 'pending', content_hash = null")
+    waiting = await store.list_to_publish(connector.pool, sync_id, 1, 10)
+    assert [numbered.document for numbered in waiting] == expected
+    assert calls <= 2 * unpacked
 
 
 async def test_late_writes_of_the_old_holder_fail(connector: Any) -> None:

@@ -444,19 +444,33 @@ update sync_runs
 set to_publish = :to_publish, unchanged = :unchanged, next_sequence = 1
 where sync_id = :sync_id;
 
--- name: list_to_publish(sync_id, from_sequence, count)
--- The next documents of a run with their payloads.
-select d.kind, d.external_id, d.version, d.status, d.transaction_date, d.source_created_at,
-       d.source_updated_at, d.payload, d.sequence,
+-- name: list_to_publish(sync_id, from_sequence, count, bytes_max)
+-- The next documents of a run with their payloads, as many as are stored in so many bytes; at least
+-- one.
+select kind, external_id, version, status, transaction_date, source_created_at, source_updated_at,
+       payload, sequence,
        (select sum(every.rereadings)
         from documents as every
-        where every.channel_id = d.channel_id
-          and every.kind = d.kind
-          and every.external_id = d.external_id)::bigint as rereadings
-from documents as d
-where d.settled_in = :sync_id and d.sequence >= :from_sequence and d.outcome = 'pending'
-order by d.sequence
-limit :count;
+        where every.channel_id = measured.channel_id
+          and every.kind = measured.kind
+          and every.external_id = measured.external_id)::bigint as rereadings
+from (
+    select channel_id, kind, external_id, version, status, transaction_date, source_created_at,
+           source_updated_at, payload, sequence,
+           sum(octet_length(payload)) over (
+               order by sequence rows between unbounded preceding and 1 preceding
+           ) as bytes_before
+    from (
+        select channel_id, kind, external_id, version, status, transaction_date,
+               source_created_at, source_updated_at, payload, sequence
+        from documents
+        where settled_in = :sync_id and sequence >= :from_sequence and outcome = 'pending'
+        order by sequence
+        limit :count
+    ) as following
+) as measured
+where coalesce(bytes_before, 0) < :bytes_max
+order by sequence;
 
 -- name: list_synced_channels()
 -- Channels that were synced at least once: what they hold can be read anew.
@@ -482,25 +496,39 @@ returning sync_id, business_id, channel_id, requested_by, started_at, fencing_to
 delete from sync_runs
 where sync_id = :sync_id and fencing_token = :fencing_token and status = 'running';
 
--- name: list_newest(channel_id, after_kind, after_id, count)
--- The newest version of each document if it is alive and was published or could not be read.
+-- name: list_newest(channel_id, after_kind, after_id, count, bytes_max)
+-- The newest version of each document if it is alive and was published or could not be read; as many
+-- as are stored in so many bytes, at least one.
 select kind, external_id, version, status, transaction_date, source_created_at, source_updated_at,
        payload, content_hash
-from documents as d
-where channel_id = :channel_id
-  and (kind, external_id) > (:after_kind, :after_id)
-  and outcome in ('published', 'failed')
-  and status <> 'deleted'
-  and not exists (
-      select 1
-      from documents as newer
-      where newer.channel_id = d.channel_id
-        and newer.kind = d.kind
-        and newer.external_id = d.external_id
-        and newer.version > d.version
-  )
-order by kind, external_id
-limit :count;
+from (
+    select kind, external_id, version, status, transaction_date, source_created_at,
+           source_updated_at, payload, content_hash,
+           sum(octet_length(payload)) over (
+               order by kind, external_id rows between unbounded preceding and 1 preceding
+           ) as bytes_before
+    from (
+        select kind, external_id, version, status, transaction_date, source_created_at,
+               source_updated_at, payload, content_hash
+        from documents as d
+        where channel_id = :channel_id
+          and (kind, external_id) > (:after_kind, :after_id)
+          and outcome in ('published', 'failed')
+          and status <> 'deleted'
+          and not exists (
+              select 1
+              from documents as newer
+              where newer.channel_id = d.channel_id
+                and newer.kind = d.kind
+                and newer.external_id = d.external_id
+                and newer.version > d.version
+          )
+        order by kind, external_id
+        limit :count
+    ) as following
+) as measured
+where coalesce(bytes_before, 0) < :bytes_max
+order by kind, external_id;
 
 -- name: mark_reread(channel_id, sync_id, kinds, external_ids, versions)!
 -- Versions that are to be published again, or for the first time.
