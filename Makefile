@@ -67,7 +67,7 @@ down: setup ## stop what `make up` started
 bench: setup ## measure sales per second beside the floor of the same rows by COPY
 	@$(PY) tests/performance/bench.py $(ARGS)
 
-bench-connector: setup ## measure a first sync of 10,000 invoices and an idle one
+bench-connector: setup ## measure a first sync of 10,000 invoices, idle ones, and webhooks
 	@$(PY) services/channel-connector/tests/performance/bench.py $(ARGS)
 
 bench-recost: setup ## measure lines a second of running a product's costs again, in memory

@@ -1,4 +1,4 @@
-"""Measures a first sync of many invoices to the last published transaction, and idle syncs.
+"""Measures a first sync of many invoices to the last published transaction, idle syncs, webhooks.
 
 Run with `make bench-connector`. The connector is a process of its own on a real Kafka and a
 Postgres that is as durable as in production; the sandbox's share is what it says that it took to
@@ -28,10 +28,12 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 import channel_connector
 import local_stack
+from channel_connector.app import WEBHOOKS_PATH
 from chassis import topics
 from chassis.testing import Databases, process, until_ready
 from contracts.topics import load
 from quickbooks_sandbox.testing import REALM, REFRESH_TOKEN, SandboxClient, run_sandbox
+from quickbooks_sandbox.webhooks import VERIFIER_TOKEN
 
 MIGRATIONS = Path(channel_connector.__file__).parent / "sql" / "migrations"
 TRANSACTIONS_TOPIC = "channels.transactions.v1"
@@ -39,6 +41,8 @@ INVOICES_OF_TARGET = 10_000
 FIRST_SECONDS_MAX = 15.0
 IDLE_SECONDS_MAX = 0.3
 IDLE_CALLS_MAX = 2
+WEBHOOK_SECONDS_MAX = 0.1
+WEBHOOKS = 100
 WAIT_SECONDS_MAX = 600
 IDLE_SYNCS = 11
 IDLE_PAUSE_SECONDS = 0.5
@@ -68,8 +72,9 @@ class Synced:
 
 @dataclass(frozen=True)
 class Bench:
-    """What a measurement talks to."""
+    """What a measurement talks to; `url` is the connector's."""
 
+    url: str
     sandbox: SandboxClient
     producer: AIOKafkaProducer
     arrivals: "asyncio.Queue[tuple[float, Any]]"
@@ -192,6 +197,33 @@ async def measure_idle(bench: Bench) -> bool:
     return typical <= IDLE_SECONDS_MAX and calls <= IDLE_CALLS_MAX
 
 
+async def measure_webhooks(bench: Bench) -> bool:
+    """Print how long a delivery waits for its answer; whether the target was met."""
+    await bench.send(
+        {
+            "type": "configure-channel",
+            "business_id": "b",
+            "channel_id": "c",
+            "settings": {"webhooks": True},
+        }
+    )
+    events = [{"name": "Invoice", "id": "101", "operation": "Update"}]
+    made = bench.sandbox.control("POST", "/webhooks", {"format": "classic", "events": events})
+    seconds = []
+    async with httpx.AsyncClient(base_url=bench.url, trust_env=False) as http:
+        for _ in range(WEBHOOKS):
+            started = time.perf_counter()
+            answer = await http.post(WEBHOOKS_PATH, content=made["body"], headers=made["headers"])
+            seconds.append(time.perf_counter() - started)
+            answer.raise_for_status()
+    typical = median(seconds)
+    say(
+        f"webhook       {typical * 1_000:.0f} ms to the answer, at most "
+        f"{max(seconds) * 1_000:.0f} ms (target {WEBHOOK_SECONDS_MAX * 1_000:.0f} ms)"
+    )
+    return typical <= WEBHOOK_SECONDS_MAX
+
+
 def _listed(figures: Sequence[float]) -> str:
     return " ".join(f"{figure:.0f}" for figure in figures)
 
@@ -227,6 +259,7 @@ async def run(count: int) -> bool:
             "QUICKBOOKS_CLIENT_SECRET": "sandbox-secret",
             "QUICKBOOKS_API_URL": sandbox.url,
             "QUICKBOOKS_OAUTH_URL": sandbox.url,
+            "QUICKBOOKS_WEBHOOK_VERIFIER_TOKEN": VERIFIER_TOKEN,
             "TOKEN_KEYS": "k1:MTExMTExMTExMTExMTExMTExMTExMTExMTExMTExMTE=",
             "LOG_LEVEL": "WARNING",
         }
@@ -249,11 +282,16 @@ async def run(count: int) -> bool:
                 pids = {"Postgres": stack.postgres_pid, "Kafka": stack.kafka_pid}
                 servers = {n: psutil.Process(pid) for n, pid in pids.items() if pid is not None}
                 servers = {"connector": connector, **servers}
-                bench = Bench(sandbox, producer, arrivals, database, connector, servers)
-                await connect(bench, url)
+                bench = Bench(url, sandbox, producer, arrivals, database, connector, servers)
+                await connect(bench)
                 sell(sandbox, count)
-                met = [await measure_first(bench, count), await measure_idle(bench)]
-                return all(met)
+                return all(
+                    [
+                        await measure_first(bench, count),
+                        await measure_idle(bench),
+                        await measure_webhooks(bench),
+                    ]
+                )
         finally:
             following.cancel()
             await producer.stop()
@@ -274,9 +312,9 @@ async def make_durable(database: asyncpg.Pool) -> None:
     await database.execute("select pg_reload_conf()")
 
 
-async def connect(bench: Bench, url: str) -> None:
+async def connect(bench: Bench) -> None:
     """A channel on the sandbox's first company."""
-    async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=bench.url, trust_env=False) as http:
         company = {"realm_id": REALM, "refresh_token": REFRESH_TOKEN, "connection_id": "k"}
         (await http.post("/businesses/b/connections", json=company)).raise_for_status()
     await bench.send(
