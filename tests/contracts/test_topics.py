@@ -66,7 +66,10 @@ def test_a_topic_has_an_owner_consumers_and_sane_limits(name: str) -> None:
     assert set(topic.consumers) <= {*topics.SERVICES, ANYONE}
     assert topic.partitions >= 1
     assert topic.summary.endswith(".")
-    assert (topic.cleanup, topic.retention_ms) == ("delete", -1), "I11: topics are kept whole"
+    assert topic.cleanup == ("compact" if name == "inventory.products.v1" else "delete")
+    assert topic.retention_ms == -1, "I11: topics are kept whole"
+    lag = topic.config.get("min.compaction.lag.ms")
+    assert lag == ("9223372036854775807" if topic.cleanup == "compact" else None), "I11"
 
 
 KEYED_OTHERWISE = {"connection-changed"}

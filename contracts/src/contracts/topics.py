@@ -10,13 +10,15 @@ import yaml
 
 DEAD_LETTER_RETENTION_MS = 90 * 86_400_000
 DEAD_LETTER_BYTES_MAX = 8_388_608
+COMPACTION_LAG_MS = 2**63 - 1
+"""No record of a compacted topic is ever old enough to be taken away: a rebuild needs them all."""
 
 
 @dataclass(frozen=True)
 class Topic:
     """One topic.
 
-    `retention_ms` of -1 keeps records for ever; `cleanup` is Kafka's policy.
+    `retention_ms` of -1 keeps records for ever; `cleanup` is Kafka's policy (`delete`, `compact`).
     """
 
     name: str
@@ -32,8 +34,10 @@ class Topic:
     @property
     def config(self) -> dict[str, str]:
         """The topic's settings under Kafka's names."""
+        lag = {"min.compaction.lag.ms": str(COMPACTION_LAG_MS)} if self.cleanup == "compact" else {}
         return {
             "cleanup.policy": self.cleanup,
+            **lag,
             "retention.ms": str(self.retention_ms),
             "max.message.bytes": str(self.message_bytes_max),
         }
