@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query, Request
@@ -140,31 +141,42 @@ def encode_cursor(*position: str | int) -> str:
 def decode_cursor(cursor: str, *kinds: type) -> tuple[Any, ...]:
     """The position in a cursor made by `encode_cursor`, of these types.
 
+    A date and an instant stand there as ISO 8601; the instant is given in UTC.
+
     Raises:
         HTTPException: 422, the cursor is none of ours.
     """
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         position = json.loads(text)
-    except (binascii.Error, ValueError) as error:
+        if not isinstance(position, list):
+            raise _wrong_cursor()
+        return tuple(_value(found, kind) for found, kind in zip(position, kinds, strict=True))
+    except (binascii.Error, ValueError, OverflowError) as error:
         raise _wrong_cursor() from error
-    if (
-        not isinstance(position, list)
-        or len(position) != len(kinds)
-        or not all(
-            type(v) is kind and _is_storable(v) for v, kind in zip(position, kinds, strict=True)
-        )
-    ):
-        raise _wrong_cursor()
-    return tuple(position)
 
 
-def _is_storable(value: object) -> bool:
-    """Whether Postgres can hold a value: text of real characters without NUL, or a bigint."""
-    if isinstance(value, int):
-        return abs(value) <= BIGINT_MAX
-    text = str(value)
-    return "\x00" not in text and not any("\ud800" <= char <= "\udfff" for char in text)
+def _value(found: object, kind: type) -> object:
+    """A part of a position, if Postgres can hold it.
+
+    Raises:
+        ValueError: it is of another type, or out of range.
+        OverflowError: it is an instant that no calendar has in UTC.
+    """
+    if type(found) is not (int if kind is int else str):
+        raise ValueError(f"a {kind.__name__} is wanted")
+    if isinstance(found, int):
+        if abs(found) > BIGINT_MAX:
+            raise ValueError("more than a bigint holds")
+        return found
+    text = str(found)
+    if kind is datetime:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    if kind is date:
+        return date.fromisoformat(text)
+    if "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise ValueError("text that no database holds")
+    return text
 
 
 def _wrong_cursor() -> HTTPException:

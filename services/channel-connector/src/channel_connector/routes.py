@@ -140,7 +140,7 @@ def _add_reads(routes: APIRouter, pool: asyncpg.Pool) -> None:
         channel_id: _Id, limit: PageLimit = 100, cursor: PageCursor = None
     ) -> dict[str, Any]:
         """The sync runs of a channel, the latest first."""
-        before, after_id = _run_position(cursor)
+        before, after_id = decode_cursor(cursor, datetime, str) if cursor else (None, "")
         rows = store.queries.list_runs(
             pool, channel_id=channel_id, before=before, after_id=after_id, count=limit + 1
         )
@@ -195,16 +195,6 @@ async def with_company(
             or connection
         )
     return await connections.save_company(pool, connection, company)
-
-
-def _run_position(cursor: str | None) -> tuple[datetime | None, str]:
-    if cursor is None:
-        return None, ""
-    text, sync_id = decode_cursor(cursor, str, str)
-    try:
-        return datetime.fromisoformat(text), sync_id
-    except ValueError as error:
-        raise HTTPException(422, "`cursor` is none that this list gave.") from error
 
 
 def _page(

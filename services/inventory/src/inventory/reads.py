@@ -171,9 +171,7 @@ def router(pool: asyncpg.Pool) -> APIRouter:
         cursor: PageCursor = None,
     ) -> Lots:
         """The lots of a product in the order in which they are taken."""
-        after_date, after_sequence = (
-            decode_cursor(cursor, str, int) if cursor else ("0001-01-01", 0)
-        )
+        after_date, after_sequence = decode_cursor(cursor, date, int) if cursor else (date.min, 0)
         async with pool.acquire() as connection:
             await _find_product(connection, business_id, product_id)
             found = queries.list_lots_of_product(
@@ -181,7 +179,7 @@ def router(pool: asyncpg.Pool) -> APIRouter:
                 business_id=business_id,
                 product_id=product_id,
                 status=status,
-                after_date=_date(after_date),
+                after_date=after_date,
                 after_sequence=after_sequence,
                 count=limit + 1,
             )
@@ -301,12 +299,3 @@ def _plain(text: str) -> str:
     if "\x00" in text:
         raise HTTPException(404, "No id holds a NUL character.")
     return text
-
-
-def _date(text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise HTTPException(
-            422, "`cursor` is none that this list gave; start without one."
-        ) from error

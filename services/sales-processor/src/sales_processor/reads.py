@@ -368,14 +368,14 @@ def _add_runs(routes: APIRouter, pool: asyncpg.Pool) -> None:
         cursor: PageCursor = None,
     ) -> Summaries:
         """The summaries of a business's runs, newest first."""
-        before = decode_cursor(cursor, str, str) if cursor else (None, None)
+        before = decode_cursor(cursor, datetime, str) if cursor else (None, None)
         async with pool.acquire() as connection:
             found = await store.rows(
                 queries.list_summaries(
                     connection,
                     business_id=_plain(business_id),
                     channel_id=_plain(channel_id),
-                    before_instant=_position(datetime.fromisoformat, before[0]),
+                    before_instant=before[0],
                     before_id=before[1],
                     count=limit + 1,
                 )
