@@ -16,7 +16,7 @@ ARGS ?=
 PYTHON ?=
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11 python3.14)
 
-.PHONY: help setup demo test soak check ci up down bench bench-connector bench-recost lock format clean
+.PHONY: help setup demo test soak check ci up down bench bench-connector bench-verify bench-recost lock format clean
 
 help: ## list these targets
 	@echo "make demo and make test are all you need on a fresh machine. All targets:"
@@ -72,6 +72,9 @@ bench-connector: setup ## measure a first sync of 10,000 invoices, idle ones, an
 
 bench-recost: setup ## measure lines a second of running a product's costs again, in memory
 	@$(PY) tests/performance/inventory_recost.py $(ARGS)
+
+bench-verify: setup ## measure verify on 1,000,000 sale lines (ARGS="--lines 100000" for fewer)
+	@$(PY) tests/performance/verify.py $(ARGS)
 
 lock: setup ## compile requirements.lock and kafka-jars.lock anew
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --quiet uv

@@ -6,11 +6,14 @@ from typing import Any
 
 import httpx
 import pytest
+from aiokafka import TopicPartition
 from typer.testing import CliRunner, Result
 
 from local_stack import StackError
-from salesync import verify
+from salesync import agreement, trail
 from salesync.__main__ import app
+
+PLACE = TopicPartition("sales.events.v1", 3)
 
 Answer = Callable[[httpx.Request], httpx.Response]
 
@@ -190,8 +193,13 @@ SALE = {
     "margin_percent": "43.54",
     "flags": [],
     "lines": [
-        {"line_id": "1", "product_name": "Walnut Desk", "allocations": ALLOCATIONS},
-        {"line_id": "2", "product_name": None, "allocations": []},
+        {
+            "line_id": "1",
+            "product_id": "walnut-desk",
+            "product_name": "Walnut Desk",
+            "allocations": ALLOCATIONS,
+        },
+        {"line_id": "2", "product_id": None, "product_name": None, "allocations": []},
     ],
 }
 
@@ -236,17 +244,37 @@ def test_filters_go_to_the_service_and_the_limit_holds(services: Services) -> No
 
 
 @pytest.fixture
-def books(services: Services) -> Services:
+def books(services: Services, monkeypatch: pytest.MonkeyPatch) -> Services:
     """Books that are right: one sale that took from two lots."""
-    for name in ("channel", "sales", "inventory"):
-        check = {"invariant": "I1", "description": f"{name} holds", "violations": []}
-        services.answers[f"GET {name}/verify"] = {"service": name, "checks": [check]}
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "kafka.test:1")
+
+    async def bounds(brokers: str, places: object) -> dict[TopicPartition, tuple[int, int]]:
+        assert (brokers, places) == ("kafka.test:1", {PLACE})
+        return {PLACE: (0, 9)}
+
+    monkeypatch.setattr(trail, "_bounds", bounds)
+    for name, invariant in (("channel", "I6"), ("sales", "I1"), ("inventory", "I1")):
+        check = {
+            "name": f"{invariant.lower()}_holds",
+            "invariant": invariant,
+            "description": f"{name} holds",
+            "violations": [],
+            "more": False,
+            "seconds": 0.1,
+        }
+        applied = {"topic": PLACE.topic, "partition": PLACE.partition, "next_offset": 7}
+        services.answers[f"GET {name}/verify"] = {
+            "service": name,
+            "checks": [check],
+            "offsets": [applied] if name == "sales" else [],
+        }
     lots = "inventory/businesses/acme/products/walnut-desk/lots"
+    total = {"business_id": "acme", "product_id": "walnut-desk", "quantity": "50", "digest": "77"}
     services.answers |= {
         "GET channel/businesses": page({"business_id": "acme"}),
+        "GET sales/verify/goods": {"items": [total]},
+        "GET inventory/verify/goods": {"items": [total]},
         "GET sales/businesses/acme/sales": page(SALE),
-        "GET sales/businesses/acme/sales/sale-1": SALE,
-        "GET inventory/businesses/acme/products": page({"product_id": "walnut-desk"}),
         f"GET {lots}": page({"lot_id": "lot-1"}, {"lot_id": "lot-2"}),
         "GET inventory/businesses/acme/lots/lot-1": {"sales": [_used("20.000000", "145")]},
         "GET inventory/businesses/acme/lots/lot-2": {"sales": [_used("30", "148.00")]},
@@ -258,19 +286,57 @@ def _used(quantity: str, unit_cost: str, sale: str = "sale-1") -> dict[str, str]
     return {"sale_id": sale, "line_id": "1", "quantity": quantity, "unit_cost": unit_cost}
 
 
+def _differ(books: Services) -> None:
+    """Let the digests of the two services differ."""
+    other = {"business_id": "acme", "product_id": "walnut-desk", "quantity": "50", "digest": "78"}
+    books.answers["GET inventory/verify/goods"] = {"items": [other]}
+
+
 def test_right_books_are_verified(books: Services) -> None:
-    result = run("verify")
+    result = run("verify", "--business", "acme")
     assert result.exit_code == 0, result.output
-    assert "All 4 invariants hold." in result.stdout
-    assert len(books.requests) == 9
+    lines = result.stdout.splitlines()
+    assert lines[0].split()[:2] == ["I1", "ok"]
+    assert lines[0].endswith("sales, inventory")
+    assert lines[1].endswith("not checked")
+    assert lines[2].endswith("between services")
+    assert lines[5].endswith("channel")
+    assert "2 records were not applied yet when the services were asked." in lines
+    assert "All 12 invariants and rules hold (5 checks)." in lines
+    assert [request.url.params.get("business_id") for request in books.requests] == ["acme"] * 5
 
 
 def test_a_service_that_finds_a_violation_is_named_with_it(books: Services) -> None:
-    books.answers["GET inventory/verify"]["checks"][0]["violations"] = [{"lot_id": "lot-9"}]
+    check = books.answers["GET inventory/verify"]["checks"][0]
+    check["violations"] = [{"lot_id": f"lot-{n}", "sale_id": None, "sums": [1]} for n in range(9)]
+    check["more"] = True
     result = run("verify")
     assert result.exit_code == 1
-    assert 'inventory I1: {"lot_id": "lot-9"}' in result.stdout
-    assert "1 of 4 invariants are broken." in result.stdout
+    assert result.stdout.splitlines()[:8] == [
+        result.stdout.splitlines()[0],
+        "     inventory: inventory holds",
+        *(f"       lot_id=lot-{n} sums=[1]" for n in range(5)),
+        "       and 4 more at least; --json shows the first 9",
+    ]
+    assert "I1   broken" in result.stdout
+    assert "1 of 12 invariants and rules are broken." in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("offset", "said"),
+    [
+        (10, "applied up to 10, and the topic ends at 9"),
+        (-1, "applied up to -1, and the topic begins at 0"),
+    ],
+)
+def test_an_offset_that_no_record_explains_is_found_out(
+    books: Services, offset: int, said: str
+) -> None:
+    books.answers["GET sales/verify"]["offsets"][0]["next_offset"] = offset
+    result = run("verify")
+    assert result.exit_code == 1
+    assert "I10  broken" in result.stdout
+    assert f"sales: sales.events.v1, partition 3: {said}" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -296,12 +362,18 @@ def test_a_service_that_finds_a_violation_is_named_with_it(books: Services) -> N
             {"sales": [_used("20", "145"), _used("1", "145", "sale-2")]},
             "sale sale-2, line 1, lot lot-1: the sale took nothing, the lot gave 1 at 145",
         ),
+        (
+            "sales/verify/goods",
+            {"items": []},
+            "business acme, product walnut-desk: sales hold 0, inventory gave 50, and the parts",
+        ),
     ],
 )
 def test_services_that_do_not_agree_are_found_out(
     books: Services, monkeypatch: pytest.MonkeyPatch, path: str, answer: dict[str, Any], said: str
 ) -> None:
-    monkeypatch.setattr(verify, "SETTLE_SECONDS_MAX", 0.0)
+    monkeypatch.setattr(agreement, "SETTLE_SECONDS_MAX", 0.0)
+    _differ(books)
     books.answers[f"GET {path}"] = answer
     result = run("verify", "--json")
     assert result.exit_code == 1
@@ -313,17 +385,21 @@ def test_services_that_do_not_agree_are_found_out(
 def test_a_difference_that_goes_away_does_not_count(
     books: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(verify, "SETTLE_SECONDS_STEP", 0.0)
-    calls = iter([_used("29", "148"), _used("30", "148")])
-    books.answers["GET inventory/businesses/acme/lots/lot-2"] = lambda _: httpx.Response(
-        200, json={"sales": [next(calls)]}
-    )
+    monkeypatch.setattr(agreement, "SETTLE_SECONDS_STEP", 0.0)
+    right = books.answers["GET inventory/verify/goods"]
+    calls = iter([{"items": []}, right])
+    books.answers["GET inventory/verify/goods"] = lambda _: httpx.Response(200, json=next(calls))
     assert run("verify").exit_code == 0
 
 
-def test_a_sample_compares_the_lots_that_it_holds(books: Services) -> None:
+def test_only_the_lots_asked_for_are_looked_into(
+    books: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(agreement, "SETTLE_SECONDS_MAX", 0.0)
+    _differ(books)
     books.answers["GET inventory/businesses/acme/lots/lot-2"] = {"sales": []}
-    assert run("verify", "--lots", "1", "--business", "acme").exit_code == 0
+    result = run("verify", "--lots", "1")
+    assert result.exit_code == 1
+    assert "beyond the first 1 lots" in result.stdout
     asked = [request.url.path for request in books.requests]
     assert "/businesses/acme/lots/lot-2" not in asked
-    assert asked[-1] == "/businesses/acme/sales/sale-1"

@@ -142,6 +142,7 @@ SALES = (
     "/businesses/{business_id}/sync-summaries",
     "/syncs/{sync_id}/summary",
     "/verify",
+    "/verify/goods",
 )
 OF_ALL = ("/health/live", "/health/ready", "/metrics", "/asyncapi.json")
 """What the chassis answers for each of them."""
@@ -153,6 +154,7 @@ STOCK = (
     "/businesses/{business_id}/stock-transactions",
     "/businesses/{business_id}/lots/{lot_id}",
     "/verify",
+    "/verify/goods",
 )
 CONNECTOR = (
     "/businesses",

@@ -123,7 +123,9 @@ async def test_a_first_sync_by_commands_alone(folder: Path, addresses: Mapping[s
     assert Decimal(sale["revenue"]) == 13_000
     assert number in run(folder, "sales", "--business", BUSINESS)
 
-    assert "invariants hold." in run(folder, "verify")
+    verified = run(folder, "verify", "--topics")
+    assert verified.startswith("I1   ok")
+    assert "invariants and rules hold" in verified
     assert "corner-shop-qbo" in run(folder, "connection", "list")
     assert "The sync was rejected: unknown-channel." in run(
         folder, "sync", "nowhere", "--business", BUSINESS, "--wait", code=1

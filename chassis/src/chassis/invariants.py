@@ -25,6 +25,9 @@ SORT_MEMORY = "128MB"
 
 CHASSIS_TABLES = ("consumer_offsets", "journal_positions", "outbox", "schema_migrations")
 
+_SETTINGS = f"set local work_mem = '{SORT_MEMORY}'; set local jit = off; set local timezone = 'UTC'"
+_WHOLE = "with broken as materialized (\n{}\n) table broken limit {}"
+"""Planned for all rows: where none is found, a plan for the first few reads all slowly."""
 _OUTBOX = """
     select id as outbox_id, type, aggregatetype as topic, encode(message_key, 'escape') as key,
            ce_time as waits_since
@@ -96,6 +99,12 @@ class _Statement:
     """Those of a check that is not about one tenant."""
 
 
+class Agreement(BaseModel):
+    """What a service holds of something that another holds too: the same parts, the same digest."""
+
+    items: list[dict[str, str]]
+
+
 class Invariants:
     """The checks of a service: its own queries, and those that every service has.
 
@@ -142,9 +151,7 @@ class Invariants:
 
     async def report(self, connection: Connection, tenant: str | None) -> Report:
         """Run every check within the caller's transaction, whose planner settings it changes."""
-        await connection.execute(
-            f"set local work_mem = '{SORT_MEMORY}'; set local jit = off; set local timezone = 'UTC'"
-        )
+        await connection.execute(_SETTINGS)
         return Report(
             service=self._service,
             checks=[await self._check(connection, name, tenant) for name in self.names],
@@ -160,7 +167,7 @@ class Invariants:
         statement = self._statements[name]
         began = time.perf_counter()
         rows = await connection.fetch(
-            f"{statement.sql}\nlimit {VIOLATIONS_SHOWN_MAX + 1}",
+            _WHOLE.format(statement.sql, VIOLATIONS_SHOWN_MAX + 1),
             *((tenant,) if statement.arguments is None else statement.arguments),
             timeout=VERIFY_SECONDS_MAX,
         )
@@ -175,6 +182,16 @@ class Invariants:
             more=len(rows) > VIOLATIONS_SHOWN_MAX,
             seconds=round(time.perf_counter() - began, 3),
         )
+
+
+async def totals(query: Any, pool: asyncpg.Pool, tenant: str | None) -> Agreement:  # noqa: ANN401
+    """The rows of a query about one tenant or all, as text, to be compared between services."""
+    async with pool.acquire() as connection, connection.transaction(readonly=True):
+        await connection.execute(_SETTINGS)
+        rows = await connection.fetch(query.sql, tenant, timeout=VERIFY_SECONDS_MAX)
+    return Agreement(
+        items=[{column: str(_plain(value)) for column, value in row.items()} for row in rows]
+    )
 
 
 def _place(name: str) -> tuple[bool, str, int, str]:

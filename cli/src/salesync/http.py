@@ -26,10 +26,10 @@ INVENTORY = "INVENTORY_URL"
 class Service:
     """One service, found by the name of the variable that holds its address."""
 
-    def __init__(self, variable: str, data: Path) -> None:
+    def __init__(self, variable: str, data: Path, *, seconds: float = ANSWER_SECONDS_MAX) -> None:
         self._variable = variable
         self.url = address(variable, data).rstrip("/")
-        self._client = httpx.Client(timeout=ANSWER_SECONDS_MAX, transport=transport())
+        self._client = httpx.Client(timeout=seconds, transport=transport())
 
     def __enter__(self) -> Self:
         return self

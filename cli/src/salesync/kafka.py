@@ -108,3 +108,23 @@ async def records(
                     if record.offset < end:
                         yield record
                 position = await consumer.position(partition)
+
+
+async def records_of_all(
+    brokers: str, topics: Iterable[str]
+) -> AsyncGenerator[ConsumerRecord[Any, Any], None]:
+    """Every record that the topics hold at this moment, in the order of each partition only."""
+    partitions = await partitions_of(brokers, topics)
+    async with consuming(brokers, partitions) as consumer:
+        beginnings = await consumer.beginning_offsets(partitions)
+        ends = await consumer.end_offsets(partitions)
+        unread = {place for place in partitions if beginnings[place] < ends[place]}
+        consumer.assign(list(unread))
+        for place in unread:
+            consumer.seek(place, beginnings[place])
+        while unread:
+            for place, batch in (await consumer.getmany(timeout_ms=POLL_MS)).items():
+                for record in batch:
+                    if record.offset < ends[place]:
+                        yield record
+            unread = {p for p in unread if await consumer.position(p) < ends[p]}

@@ -1,172 +1,134 @@
-"""`verify`: the invariants that each service keeps, and whether the services agree.
+"""`verify`: the invariants that each service keeps, and whether services and topics agree.
 
-The law of this module: it reads and compares, and changes nothing. Messages on their way make two
-services differ for a moment, so a difference counts only if it stays.
+The law of this module: it reads and compares, and changes nothing.
 """
 
 import json
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
-from decimal import Decimal
-from itertools import islice
+from collections.abc import Iterable
+from dataclasses import asdict
+from itertools import chain
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from salesync.addresses import DEFAULT_FOLDER, DataFolder
+from salesync import agreement, trail
+from salesync.addresses import DEFAULT_FOLDER, DataFolder, address
+from salesync.agreement import Check
 from salesync.connections import businesses
 from salesync.http import CONNECTOR, INVENTORY, PROCESSOR, Service
+from salesync.kafka import BROKERS
 
+VERIFY_SECONDS_MAX = 600.0
 LOTS_COMPARED = 2_000
-SETTLE_SECONDS_MAX = 20.0
-SETTLE_SECONDS_STEP = 0.5
 VIOLATIONS_SHOWN_MAX = 5
 
-Taken = dict[tuple[str, str, str], tuple[Decimal, Decimal]]
-"""Quantity and unit cost that a sale line took of a lot, by sale, line and lot."""
-
-
-@dataclass
-class Check:
-    """An invariant, and what breaks it."""
-
-    service: str
-    invariant: str
-    description: str
-    violations: list[Any] = field(default_factory=list)
+INVARIANTS = {
+    "I1": "lots balance",
+    "I2": "lots and shortages cover each line",
+    "I3": "costs add up, rounded once",
+    "I4": "stock on hand is what moved, and what remains less what is short",
+    "I5": "voids net to zero; no more comes back than was taken",
+    "I6": "one sale for a document; its version never goes down",
+    "I7": "the five counts of a run add up",
+    "I8": "the oldest open lot was used first",
+    "I9": "stock transactions are append-only",
+    "I10": "everything was dealt with, with a reason, and has its event",
+    "I11": "what is stored follows from what is never changed",
+    "I12": "no business reaches into another",
+}
 
 
 def verify(
     business: Annotated[str | None, typer.Option(help="Check this business only.")] = None,
     lots: Annotated[
-        int, typer.Option(min=1, help="Lots of a business to compare between services, at most.")
+        int, typer.Option(min=1, help="Lots of a product to look into, where services differ.")
     ] = LOTS_COMPARED,
     data: DataFolder = DEFAULT_FOLDER,
     *,
+    topics: Annotated[
+        bool, typer.Option("--topics", help="Read all topics too: every sale has its event.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check that the books are right: every invariant of every service, and between them.
 
-    Each service checks its own database. Then the lots that sales say they took are compared with
-    the sales that lots say they gave to. The exit code is 1 if anything is wrong.
+    Each service checks its own database in one snapshot. Then what sales hold of each product is
+    compared with what inventory gave, and what was applied with what the topics hold; --topics
+    reads these from the start. The exit code is 1 if anything is wrong.
     """
     with (
-        Service(CONNECTOR, data) as connector,
-        Service(PROCESSOR, data) as processor,
-        Service(INVENTORY, data) as inventory,
+        Service(CONNECTOR, data, seconds=VERIFY_SECONDS_MAX) as connector,
+        Service(PROCESSOR, data, seconds=VERIFY_SECONDS_MAX) as processor,
+        Service(INVENTORY, data, seconds=VERIFY_SECONDS_MAX) as inventory,
     ):
-        checks = [
-            Check(report["service"], one["invariant"], one["description"], one["violations"])
+        reports = [
+            service.get("verify", business_id=business)
             for service in (connector, processor, inventory)
-            for report in [service.get("verify", business_id=business)]
-            for one in report["checks"]
         ]
-        checks += _across(
-            processor, inventory, [business] if business else businesses(connector), lots
-        )
+        checks = [Check(report["service"], **one) for report in reports for one in report["checks"]]
+        checks.append(agreement.goods(processor, inventory, business, lots))
+        brokers = address(BROKERS, data)
+        checks.append(trail.offsets(brokers, reports))
+        if topics:
+            names = [business] if business else businesses(connector)
+            checks += trail.events(brokers, processor, names, reports)
     if as_json:
         typer.echo(json.dumps([asdict(check) for check in checks], indent=2, default=str))
     else:
-        _print(checks)
+        _print(checks, topics_read=topics)
     if any(check.violations for check in checks):
         raise typer.Exit(1)
 
 
-def _across(processor: Service, inventory: Service, names: list[str], lots: int) -> Iterator[Check]:
-    """What no service can see alone."""
-    costs = Check("between services", "I3", "sales and inventory agree on lots taken and costs")
-    for name in names:
-        costs.violations += _settled_differences(processor, inventory, name, lots)
-    yield costs
-
-
-def _settled_differences(
-    processor: Service, inventory: Service, business: str, lots: int
-) -> list[str]:
-    """Differences that do not go away while messages arrive."""
-    deadline = time.monotonic() + SETTLE_SECONDS_MAX
-    while True:
-        differences = _differences(processor, inventory, business, lots)
-        if not differences or time.monotonic() > deadline:
-            return differences
-        time.sleep(SETTLE_SECONDS_STEP)
-
-
-def _differences(processor: Service, inventory: Service, business: str, lots: int) -> list[str]:
-    given, complete = _given(inventory, business, lots)
-    compared = {lot for _, _, lot in given}
-    sales = {sale for sale, _, _ in given}
-    taken = {
-        place: amount
-        for place, amount in _taken(processor, business, None if complete else sales).items()
-        if complete or place[2] in compared
-    }
-    return [
-        f"business {business}, sale {sale}, line {line}, lot {lot}:"
-        f" the sale took {_words(taken.get(place))}, the lot gave {_words(given.get(place))}"
-        for place in sorted(taken.keys() | given.keys())
-        for sale, line, lot in [place]
-        if taken.get(place) != given.get(place)
-    ]
-
-
-def _given(inventory: Service, business: str, lots: int) -> tuple[Taken, bool]:
-    """What lots say that they gave to sales, and whether these were all lots."""
-    found = (
-        lot
-        for product in inventory.items("businesses", business, "products")
-        for lot in inventory.items(
-            "businesses", business, "products", product["product_id"], "lots"
+def _print(checks: list[Check], *, topics_read: bool) -> None:
+    """One line for each invariant, below it what breaks it."""
+    console = Console(highlight=False, soft_wrap=True)
+    rules = list(dict.fromkeys(chain(INVARIANTS, (check.invariant for check in checks))))
+    width = max(len(_title(rule, checks)) for rule in rules)
+    for rule in rules:
+        of_rule = [check for check in checks if check.invariant == rule]
+        broken = [check for check in of_rule if check.violations]
+        mark = "[red]broken[/]" if broken else "[green]ok[/]    " if of_rule else "       "
+        where = ", ".join(dict.fromkeys(check.service for check in of_rule)) or "not checked"
+        console.print(f"{rule:4} {mark} {_title(rule, checks):{width}}  {where}")
+        for check in broken:
+            _print_broken(console, check)
+    notes = [note for check in checks for note in check.notes]
+    if not topics_read:
+        notes.append("The topics were not read; --topics does, from their start.")
+    for note in notes:
+        console.print(note, markup=False)
+    broken_rules = {check.invariant for check in checks if check.violations}
+    if broken_rules:
+        console.print(
+            f"[red]{len(broken_rules)} of {len(rules)} invariants and rules are broken.[/]"
         )
-    )
-    given: Taken = {}
-    for lot in islice(found, lots):
-        for user in inventory.get("businesses", business, "lots", lot["lot_id"])["sales"]:
-            _add(given, (user["sale_id"], user["line_id"], lot["lot_id"]), user)
-    return given, next(found, None) is None
-
-
-def _taken(processor: Service, business: str, only: set[str] | None) -> Taken:
-    """What sales say that they took of lots."""
-    taken: Taken = {}
-    sales: Iterator[dict[str, Any]] = (
-        processor.items("businesses", business, "sales", status="active")
-        if only is None
-        else (processor.get("businesses", business, "sales", sale) for sale in sorted(only))
-    )
-    for sale in sales:
-        for line in sale["lines"]:
-            for allocation in line["allocations"]:
-                _add(taken, (sale["sale_id"], line["line_id"], allocation["lot_id"]), allocation)
-    return taken
-
-
-def _add(taken: Taken, place: tuple[str, str, str], part: dict[str, Any]) -> None:
-    """Count a part in; a line may take from a lot more than once."""
-    before = taken.get(place, (Decimal(0), Decimal(0)))[0]
-    taken[place] = before + Decimal(part["quantity"]), Decimal(part["unit_cost"])
-
-
-def _words(amount: tuple[Decimal, Decimal] | None) -> str:
-    return "nothing" if amount is None else f"{amount[0].normalize():f} at {amount[1]:f}"
-
-
-def _print(checks: list[Check]) -> None:
-    console = Console(highlight=False)
-    service = ""
-    for check in checks:
-        if check.service != service:
-            service = check.service
-            console.print(service, style="bold")
-        mark = "[red]broken[/]" if check.violations else "[green]ok[/]    "
-        console.print(f"  {check.invariant:5} {mark} {check.description}", soft_wrap=True)
-        for violation in check.violations[:VIOLATIONS_SHOWN_MAX]:
-            text = violation if isinstance(violation, str) else json.dumps(violation, default=str)
-            console.print(f"{check.service} {check.invariant}: {text}", markup=False)
-    broken = sum(bool(check.violations) for check in checks)
-    if broken:
-        console.print(f"[red]{broken} of {len(checks)} invariants are broken.[/]")
     else:
-        console.print(f"All {len(checks)} invariants hold.")
+        console.print(f"All {len(rules)} invariants and rules hold ({len(checks)} checks).")
+
+
+def _title(rule: str, checks: Iterable[Check]) -> str:
+    """What a rule says; one that is no invariant says what its first check does."""
+    of_rule = (check.description for check in checks if check.invariant == rule)
+    return INVARIANTS.get(rule) or next(of_rule, rule)
+
+
+def _print_broken(console: Console, check: Check) -> None:
+    console.print(f"     {check.service}: {check.description}", markup=False)
+    for violation in check.violations[:VIOLATIONS_SHOWN_MAX]:
+        console.print(f"       {_words(violation)}", markup=False)
+    more = len(check.violations) - VIOLATIONS_SHOWN_MAX
+    if more > 0 or check.more:
+        count = f"{max(more, 0)} more" + (" at least" if check.more else "")
+        console.print(f"       and {count}; --json shows the first {len(check.violations)}")
+
+
+def _words(violation: Any) -> str:  # noqa: ANN401  (a sentence, or a row)
+    if isinstance(violation, str):
+        return violation
+    return " ".join(
+        f"{name}={value if isinstance(value, str | int) else json.dumps(value, default=str)}"
+        for name, value in violation.items()
+        if value is not None
+    )

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from chassis.http import PageCursor, PageLimit, decode_cursor, encode_cursor
-from chassis.invariants import Report
+from chassis.invariants import Agreement, Report, totals
 from inventory.domain.money import weighted_average
 from inventory.store import queries
 from inventory.verify import verify
@@ -242,6 +242,14 @@ def router(pool: asyncpg.Pool) -> APIRouter:
     ) -> Report:
         """Check the invariants of stock over everything, or one business, in one snapshot."""
         return await verify(pool, None if business_id is None else _plain(business_id))
+
+    @routes.get("/verify/goods", tags=["operations"])
+    async def compare_goods(
+        business_id: Annotated[str | None, Query(description="only this business")] = None,
+    ) -> Agreement:
+        """The goods that documents hold of each product, to be compared with what sales say."""
+        only = None if business_id is None else _plain(business_id)
+        return await totals(queries.list_goods_totals, pool, only)
 
     return routes
 

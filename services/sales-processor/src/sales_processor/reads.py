@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
 from chassis.http import PageCursor, PageLimit, decode_cursor, encode_cursor
-from chassis.invariants import Report
+from chassis.invariants import Agreement, Report, totals
 from contracts.channels import TransactionError
 from contracts.sales import SaleLine, SyncCompleted
 from sales_processor import store
@@ -193,6 +193,13 @@ def router(pool: asyncpg.Pool) -> APIRouter:
     ) -> Report:
         """Check the invariants of sales over everything, or one business, in one snapshot."""
         return await verify(pool, _plain(business_id))
+
+    @routes.get("/verify/goods", tags=["operations"])
+    async def compare_goods(
+        business_id: Annotated[str | None, Query(description="only this business")] = None,
+    ) -> Agreement:
+        """The goods that sales hold of each product, to be compared with what inventory says."""
+        return await totals(queries.list_goods_totals, pool, _plain(business_id))
 
     return routes
 

@@ -462,3 +462,32 @@ where r.business_id = :business_id and r.lot_id = :lot_id
 group by r.sale_id, r.line_id, s.sale_date, s.sale_order, s.revision, r.unit_cost,
          r.source_sale_id, r.source_line_id
 order by s.sale_date, s.sale_order, r.line_id, r.source_sale_id, r.source_line_id;
+
+-- name: list_goods_totals(business_id)
+-- Per product: the goods that documents hold, less what they gave back, and a number that only the
+-- same parts make: each part's quantity times a digest of its document, line, lot and unit cost.
+select part.business_id, part.product_id, trim_scale(sum(part.quantity)) as quantity,
+       trim_scale(sum(part.quantity * ('x' || left(md5(
+           part.sale_id || '/' || part.line_id || '/' || part.lot_id || '/'
+           || trim_scale(part.unit_cost)
+       ), 12))::bit(48)::bigint)) as digest
+from (
+    select c.business_id, l.product_id, c.sale_id, c.line_id, c.lot_id, c.quantity, c.unit_cost
+    from consumptions as c
+    join lots as l using (business_id, lot_id)
+    where :business_id::text is null or c.business_id = :business_id
+    union all
+    select r.business_id, l.product_id, r.sale_id, r.line_id, coalesce(r.lot_id, ''), -r.quantity,
+           r.unit_cost
+    from returned_goods as r
+    join consumption_lines as l using (business_id, sale_id, line_id)
+    where :business_id::text is null or r.business_id = :business_id
+    union all
+    select l.business_id, l.product_id, l.sale_id, l.line_id, '',
+           l.shortage_open + l.shortage_returned, l.shortage_unit_cost
+    from consumption_lines as l
+    where l.shortage_open + l.shortage_returned > 0
+      and (:business_id::text is null or l.business_id = :business_id)
+) as part
+group by part.business_id, part.product_id
+order by part.business_id, part.product_id;

@@ -8,19 +8,20 @@ with line as (
     select line.business_id, line.sale_id, line.line_number, line.quantity,
         coalesce((line.shortage ->> 'open')::numeric, 0)
             + coalesce((line.shortage ->> 'returned')::numeric, 0) as short,
-        coalesce(taken.quantity, 0) as taken,
-        coalesce(given.quantity, 0) as given,
+        coalesce(case jsonb_array_length(line.allocations)
+            when 1 then (line.allocations #>> '{0,quantity}')::numeric
+            else (
+                select sum((part ->> 'quantity')::numeric)
+                from jsonb_array_elements(line.allocations) as part
+            )
+        end, 0) as taken,
+        case when line.returned is null then 0 else coalesce((
+            select sum((part ->> 'quantity')::numeric)
+            from jsonb_array_elements(line.returned) as part
+        ), 0) end as given,
         'no-restock' = any(coalesce(line.flags, '{}')) as stays_out
     from sale_lines as line
     join sales as sale using (business_id, sale_id)
-    left join lateral (
-        select sum((part ->> 'quantity')::numeric) as quantity
-        from jsonb_array_elements(line.allocations) as part
-    ) as taken on true
-    left join lateral (
-        select sum((part ->> 'quantity')::numeric) as quantity
-        from jsonb_array_elements(line.returned) as part
-    ) as given on true
     where (:business_id::text is null or line.business_id = :business_id)
       and sale.status = 'active'
       and line.product_id is not null
@@ -39,23 +40,24 @@ with line as (
     select line.business_id, line.sale_id, line.line_number, line.cost,
         sale.money_places as places,
         case
-            when line.quantity < 0 then -coalesce(given.cost, 0)
-            else coalesce(taken.cost, 0)
-                + (
-                    coalesce((line.shortage ->> 'open')::numeric, 0)
-                    + coalesce((line.shortage ->> 'returned')::numeric, 0)
-                ) * coalesce((line.shortage ->> 'unit_cost')::numeric, 0)
+            when line.quantity < 0 then -coalesce((
+                select sum((part ->> 'quantity')::numeric * (part ->> 'unit_cost')::numeric)
+                from jsonb_array_elements(line.returned) as part
+            ), 0)
+            else coalesce(case jsonb_array_length(line.allocations)
+                when 1 then (line.allocations #>> '{0,quantity}')::numeric
+                    * (line.allocations #>> '{0,unit_cost}')::numeric
+                else (
+                    select sum((part ->> 'quantity')::numeric * (part ->> 'unit_cost')::numeric)
+                    from jsonb_array_elements(line.allocations) as part
+                )
+            end, 0) + (
+                coalesce((line.shortage ->> 'open')::numeric, 0)
+                + coalesce((line.shortage ->> 'returned')::numeric, 0)
+            ) * coalesce((line.shortage ->> 'unit_cost')::numeric, 0)
         end as exact
     from sale_lines as line
     join sales as sale using (business_id, sale_id)
-    left join lateral (
-        select sum((part ->> 'quantity')::numeric * (part ->> 'unit_cost')::numeric) as cost
-        from jsonb_array_elements(line.allocations) as part
-    ) as taken on true
-    left join lateral (
-        select sum((part ->> 'quantity')::numeric * (part ->> 'unit_cost')::numeric) as cost
-        from jsonb_array_elements(line.returned) as part
-    ) as given on true
     where (:business_id::text is null or line.business_id = :business_id)
       and sale.status = 'active'
       and line.product_id is not null

@@ -723,3 +723,32 @@ where business_id = :business_id
   )
 order by completed_at desc, sync_id desc
 limit :count;
+
+-- name: list_goods_totals(business_id)
+-- Per product: the goods that sales say they hold, less what they gave back, and a number that only
+-- the same parts make: each part's quantity times a digest of its sale, line, lot and unit cost.
+select line.business_id, line.product_id, trim_scale(sum(part.quantity)) as quantity,
+    trim_scale(sum(part.quantity * ('x' || left(md5(
+        line.sale_id || '/' || line.line_number || '/' || part.lot_id || '/'
+        || trim_scale(part.unit_cost)
+    ), 12))::bit(48)::bigint)) as digest
+from sale_lines as line
+cross join lateral (
+    select one ->> 'lot_id' as lot_id, (one ->> 'quantity')::numeric as quantity,
+        (one ->> 'unit_cost')::numeric as unit_cost
+    from jsonb_array_elements(line.allocations) as one
+    where line.quantity > 0
+    union all
+    select coalesce(one ->> 'lot_id', ''), -(one ->> 'quantity')::numeric,
+        (one ->> 'unit_cost')::numeric
+    from jsonb_array_elements(line.returned) as one
+    union all
+    select '', (line.shortage ->> 'open')::numeric + (line.shortage ->> 'returned')::numeric,
+        (line.shortage ->> 'unit_cost')::numeric
+    where line.shortage is not null
+) as part
+where line.product_id is not null
+  and part.quantity <> 0
+  and (:business_id::text is null or line.business_id = :business_id)
+group by line.business_id, line.product_id
+order by line.business_id, line.product_id;
