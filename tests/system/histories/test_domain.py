@@ -93,8 +93,10 @@ def _repeats_are_applied(plant: pytest.MonkeyPatch) -> None:
 def _half_even(plant: pytest.MonkeyPatch) -> None:
     plant.setattr(
         inventory_sale,
-        "to_cents",
-        lambda amount: amount.quantize(Decimal("0.01"), rounding=ROUND_HALF_EVEN),
+        "rounded",
+        lambda amount, places: amount.quantize(
+            Decimal(1).scaleb(-places), rounding=ROUND_HALF_EVEN
+        ),
     )
 
 
