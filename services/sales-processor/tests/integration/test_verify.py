@@ -173,17 +173,6 @@ PLANTS = (
     ),
     Plant(
         "i12_one_business",
-        """
-        insert into sync_runs (business_id, sync_id, channel_id, phase)
-        values ('other', 'sync-1', 'theirs', 'receiving')
-        """,
-        [
-            {"row": "run", "business_id": BUSINESS, "names": "run sync-1 of other"},
-            {"row": "run", "business_id": "other", "names": "run sync-1 of acme"},
-        ],
-    ),
-    Plant(
-        "i12_one_business",
         "update sale_lines set business_id = 'other' where sale_id = 's4'",
         [
             {"row": "line", "business_id": "other", "sale_id": "s4", "names": "sale s4"},

@@ -290,9 +290,4 @@ select 'entry', entry.business_id, entry.sale_id, entry.sequence::text, 'run ' |
 from sync_entries as entry
 left join sync_runs as run using (business_id, sync_id)
 where (:business_id::text is null or entry.business_id = :business_id)
-  and run.sync_id is null
-union all
-select 'run', run.business_id, null, null, 'run ' || run.sync_id || ' of ' || other.business_id
-from sync_runs as run
-join sync_runs as other on other.sync_id = run.sync_id and other.business_id <> run.business_id
-where (:business_id::text is null or run.business_id = :business_id);
+  and run.sync_id is null;
