@@ -25,6 +25,8 @@ from chassis.errors import FatalError, PoisonError
 from chassis.health import Health
 from chassis.outbox import Relay, sendable
 from chassis.rebuild import catch_up
+from chassis.service import Definition, Service, main
+from chassis.settings import ServiceSettings
 from chassis.testing import Databases, fresh_pool, until
 from contracts.base import Message
 from contracts.journal import AppliedRange, BatchApplied
@@ -373,6 +375,16 @@ async def test_what_is_no_entry_stops_the_start(exchange: Exchange) -> None:
 def test_an_entry_goes_out_after_everything_before_it(rows: str, sent: str) -> None:
     found = [{"aggregatetype": row} for row in rows]
     assert "".join(row["aggregatetype"] for row in sendable(found, "j")) == sent
+
+
+def test_a_service_without_a_journal_says_that_it_is_not_made_of_topics(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://127.0.0.1:1/none")
+    definition = Definition("toy", ServiceSettings, MIGRATIONS, lambda *_: Service(()))
+    assert main(definition, ["rebuild"]) == 1
+    assert "toy keeps no journal" in capsys.readouterr().err
 
 
 async def _has(exchange: Exchange, amount: int) -> bool:

@@ -30,14 +30,16 @@ _LOCK_CLASS = 0x0B0C
 
 async def catch_up(
     consumer: Consumer, *, pool: asyncpg.Pool, bootstrap_servers: str, health: Health
-) -> None:
+) -> tuple[int, int]:
     """Apply what the journal has beyond the database; one replica does it, others wait.
+
+    Returns where in the journal the database stood and stands.
 
     Raises:
         FatalError: the journal or the topics are not whole, or a batch comes out otherwise.
     """
     if consumer.journal_topic is None:
-        return
+        return 0, 0
     health.set("rebuild", "the journal is being looked at")
     async with pool.acquire() as session:
         while not await session.fetchval("select pg_try_advisory_lock($1, 2)", _LOCK_CLASS):
@@ -50,16 +52,17 @@ async def catch_up(
                     {place: offset for place, offset in applied.items() if offset is not None}
                 )
                 position = await find_position(session, consumer.group)
-                await _apply_entries(consumer, reader, position, health)
+                after = await _apply_entries(consumer, reader, position, health)
         finally:
             await session.execute("select pg_advisory_unlock($1, 2)", _LOCK_CLASS)
     health.set("rebuild", None)
+    return position, after
 
 
 async def _apply_entries(
     consumer: Consumer, reader: "_Reader", position: int, health: Health
-) -> None:
-    """Apply the entries from a sequence on that the journal holds now."""
+) -> int:
+    """Apply the entries from a sequence on that the journal holds now; returns what comes next."""
     journal = TopicPartition(str(consumer.journal_topic), 0)
     first = position
     loop = asyncio.get_running_loop()
@@ -82,6 +85,7 @@ async def _apply_entries(
             log.info("rebuilding", batches=position, of_about=reader.ends[journal])
     if position > first:
         log.warning("rebuilt from the journal", from_batch=first, to_batch=position)
+    return position
 
 
 @asynccontextmanager

@@ -76,13 +76,14 @@ class Definition:
 
 
 def main(definition: Definition, arguments: Sequence[str] | None = None) -> int:
-    """Run the service's command line: `run`, `migrate`, `offsets show|reset`, and its own."""
+    """Run the service's command line: `run`, `migrate`, `rebuild`, `offsets …`, and its own."""
     parser = argparse.ArgumentParser(
         prog=definition.name, description="Settings come from the environment."
     )
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="serve until SIGTERM")
     commands.add_parser("migrate", help="create the database and bring its schema up to date")
+    commands.add_parser("rebuild", help="fill an empty database from the topics, and end")
     for name, function in definition.commands.items():
         commands.add_parser(name, help=function.__doc__)
     offsets = commands.add_parser("offsets", help="show or set the offset applied next")
@@ -99,6 +100,8 @@ def main(definition: Definition, arguments: Sequence[str] | None = None) -> int:
         elif chosen.command == "run":
             tune_garbage_collection()
             uvloop.run(_run(definition, settings))
+        elif chosen.command == "rebuild":
+            uvloop.run(_rebuild(definition, settings))
         elif chosen.command == "offsets":
             uvloop.run(_offsets(definition, settings, chosen))
         else:
@@ -149,23 +152,7 @@ async def _run(definition: Definition, settings: ServiceSettings) -> None:
             definition.name, receives=definition.receives, sends=definition.sends
         ),
     )
-    relay = Relay(
-        database_url=settings.database_url,
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        source=f"/{definition.name}",
-        journal=definition.journal,
-    )
-    service = definition.build(settings, Parts(pool, relay, app))
-    consumer = Consumer(
-        group=definition.name,
-        subscriptions=service.subscriptions,
-        pool=pool,
-        relay=relay,
-        bootstrap_servers=settings.kafka_bootstrap_servers,
-        batch_records_max=settings.batch_records_max,
-        dead_letters_in_a_row_max=settings.dead_letters_in_a_row_max,
-        retry_seconds_max=settings.retry_seconds_max,
-    )
+    service, consumer, relay = _build(definition, settings, pool, app)
     server = uvicorn.Server(
         uvicorn.Config(
             app,
@@ -192,6 +179,55 @@ async def _run(definition: Definition, settings: ServiceSettings) -> None:
         if service.close:
             await service.close()
         await pool.close()
+
+
+def _build(
+    definition: Definition, settings: ServiceSettings, pool: asyncpg.Pool, app: FastAPI
+) -> tuple[Service, Consumer, Relay]:
+    """A service of its parts, with its consumer and relay, nothing started."""
+    relay = Relay(
+        database_url=settings.database_url,
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        source=f"/{definition.name}",
+        journal=definition.journal,
+    )
+    service = definition.build(settings, Parts(pool, relay, app))
+    consumer = Consumer(
+        group=definition.name,
+        subscriptions=service.subscriptions,
+        pool=pool,
+        relay=relay,
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        batch_records_max=settings.batch_records_max,
+        dead_letters_in_a_row_max=settings.dead_letters_in_a_row_max,
+        retry_seconds_max=settings.retry_seconds_max,
+    )
+    return service, consumer, relay
+
+
+async def _rebuild(definition: Definition, settings: ServiceSettings) -> None:
+    """Bring the database up to the journal; nothing is consumed and nothing is published."""
+    if definition.journal is None:
+        raise FatalError(
+            f"{definition.name} keeps no journal: its database is not made of topics alone. "
+            "Restore it from a backup."
+        )
+    migrate(settings.database_url, definition.migrations)
+    pool = await open_pool(settings.database_url, application=definition.name)
+    try:
+        _, consumer, _ = _build(definition, settings, pool, FastAPI())
+        first, after = await catch_up(
+            consumer,
+            pool=pool,
+            bootstrap_servers=settings.kafka_bootstrap_servers,
+            health=Health(),
+        )
+    finally:
+        await pool.close()
+    sys.stdout.write(
+        f"{after - first} batches of {definition.journal} were applied; the database stands at "
+        f"batch {after}.\n"
+    )
 
 
 async def _serve(  # noqa: PLR0917  (all parts of one process)
