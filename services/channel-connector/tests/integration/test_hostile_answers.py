@@ -121,6 +121,36 @@ async def test_wrong_types_are_an_error_of_that_document_alone(
     assert len(outcome.summary["failed"]) == 1 or wrong == {"TxnDate": 20_260_302}
 
 
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"Id": None}, "no id"),
+        ({"Id": {"value": "900"}}, "no id"),
+        ({"Id": "9" * 201}, "no id"),
+        ({"MetaData": None}, "when it was changed"),
+        ({"MetaData": {"LastUpdatedTime": ["never"]}}, "when it was changed"),
+        ({"LinkedTxn": [{"TxnType": {}}], "TotalAmt": 11}, "a difference of 1"),
+        ({"Line": [{"DetailType": ["SubTotalLineDetail"]}], "Note": "SubTotal"}, "difference"),
+    ],
+    ids=str,
+)
+async def test_headers_of_the_wrong_type_are_an_error_of_that_document_alone(
+    connector: Any, wrong: dict[str, Any], says: str
+) -> None:
+    """By pages, by change data capture, and where ids are compared after a long pause."""
+    await connector.connect()
+    sell(connector.sandbox)
+    place(connector.sandbox, json.dumps(document(**wrong)))
+    for first in (True, False):
+        outcome = await connector.sync()
+        assert len(outcome.captured) == int(first)
+        (error,) = outcome.summary["failed"]
+        assert error["code"] == "document-invalid"
+        assert says in error["message"]
+    connector.sandbox.control("PUT", "/clock", {"advance_seconds": 40 * 86_400})
+    assert (await connector.sync()).summary["published"] == 0
+
+
 async def test_an_invoice_that_shows_only_its_subtotal_is_read_again(connector: Any) -> None:
     """The query gives it without its lines; by id it has none either here, so it stays an error."""
     await connector.connect()

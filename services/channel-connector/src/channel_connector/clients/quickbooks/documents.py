@@ -1,16 +1,16 @@
 """Which objects are sales documents, and their headers.
 
-The law of this module: an object without a usable id stops the run, for it could not even be
-named; anything else wrong with it is left to the normaliser, which makes it an error of that
-document alone.
+The law of this module: whatever is wrong with an object is an error of that document alone. One
+without a usable id is named by its content, so that it can be reported; the normaliser refuses it.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 from channel_connector.clients.quickbooks import wire
-from channel_connector.clients.quickbooks.faults import TemporaryError
 from channel_connector.clients.quickbooks.voids import is_void
 from channel_connector.domain.documents import Document, DocumentKey, Item, Kind
 
@@ -24,6 +24,10 @@ KINDS: dict[str, Kind] = {entity: kind for kind, entity in ENTITIES.items()}
 ITEM = "Item"
 _ITEM_KINDS = {"NonInventory": "non-inventory"}
 _ID_LENGTH_MAX = 200
+UNNAMED = "unnamed-"
+"""How the id of an object begins that came without one; QuickBooks' own are digits."""
+UNDATED = datetime.fromtimestamp(0, UTC)
+"""The time of change of an object that came without one."""
 
 
 def rows_of(response: object, entity: str) -> list[dict[str, Any]]:
@@ -42,8 +46,8 @@ def is_bare(row: dict[str, Any]) -> bool:
 
     Invoices of statement charges have no other lines. Source: fact sheet section 1.
     """
-    types = {line.get("DetailType") for line in wire.members(row.get("Line"))}
-    linked = {link.get("TxnType") for link in wire.members(row.get("LinkedTxn"))}
+    types = {wire.text(line.get("DetailType")) for line in wire.members(row.get("Line"))}
+    linked = {wire.text(link.get("TxnType")) for link in wire.members(row.get("LinkedTxn"))}
     return types == {"SubTotalLineDetail"} and "StatementCharge" not in linked
 
 
@@ -53,14 +57,10 @@ def is_tombstone(row: dict[str, Any]) -> bool:
 
 
 def id_of(row: dict[str, Any]) -> str:
-    """The id of an object.
-
-    Raises:
-        TemporaryError: it has none that can be used; the answer is not to be trusted.
-    """
+    """The id of an object; of one that has none that can be used, a name made of its content."""
     external_id = wire.text(row.get("Id"))
-    if external_id is None or len(external_id) > _ID_LENGTH_MAX or "\x00" in external_id:
-        raise TemporaryError("QuickBooks' answer holds an object without an id", status=0)
+    if external_id is None or len(external_id) > _ID_LENGTH_MAX:
+        return f"{UNNAMED}{sha256(wire.encode(row)).hexdigest()[:16]}"
     return external_id
 
 
@@ -69,9 +69,7 @@ def document_of(kind: Kind, row: dict[str, Any]) -> Document:
     times = row.get("MetaData")
     times = times if isinstance(times, dict) else {}
     created = wire.instant(times.get("CreateTime"))
-    updated = wire.instant(times.get("LastUpdatedTime")) or created
-    if updated is None:
-        raise TemporaryError("QuickBooks' answer holds a document without its times", status=0)
+    updated = wire.instant(times.get("LastUpdatedTime")) or created or UNDATED
     return Document(
         key=DocumentKey(kind, id_of(row)),
         version=version_of(row),

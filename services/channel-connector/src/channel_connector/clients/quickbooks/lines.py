@@ -164,7 +164,7 @@ def with_charge(lines: Lines) -> Lines:
 
 def is_statement_charge(document: dict[str, Any], lines: Lines) -> bool:
     """Whether an invoice shows only a subtotal because it bills a statement charge."""
-    linked = {link.get("TxnType") for link in wire.members(document.get("LinkedTxn"))}
+    linked = {wire.text(link.get("TxnType")) for link in wire.members(document.get("LinkedTxn"))}
     return "StatementCharge" in linked and all(line.skip == "subtotal" for line in lines.lines)
 
 

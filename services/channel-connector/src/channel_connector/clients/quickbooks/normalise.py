@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from channel_connector.clients.quickbooks import wire
+from channel_connector.clients.quickbooks.documents import UNDATED, UNNAMED
 from channel_connector.clients.quickbooks.lines import (
     Lines,
     is_statement_charge,
@@ -43,10 +44,9 @@ def _normalise(
     document: Document, row: dict[str, Any], home_currency: str | None
 ) -> NormalisedDocument | Failure:
     number = wire.text(row.get("DocNumber"))
-    if wire.CUT_MARK in document.payload:
-        return Failure("document-invalid", "The document is nested too deeply.", _REPAIR, number)
-    if document.transaction_date is None:
-        return Failure("document-invalid", "The document has no valid date.", _REPAIR, number)
+    if wrong := header_fault(document):
+        return Failure("document-invalid", f"The document {wrong}.", _REPAIR, number)
+    assert document.transaction_date is not None  # noqa: S101  (`header_fault` said so)
     currency = currency_of(row, home_currency)
     rate = exchange_rate(row, currency, home_currency)
     if rate is None and document.status == "voided":
@@ -82,6 +82,19 @@ def _normalise(
         created_at=document.created_at,
         updated_at=document.updated_at,
     )
+
+
+def header_fault(document: Document) -> str | None:
+    """What a document lacks without which nothing can be said of it."""
+    if wire.CUT_MARK in document.payload:
+        return "is nested too deeply"
+    if document.key.external_id.startswith(UNNAMED):
+        return "has no id"
+    if document.updated_at == UNDATED:
+        return "does not say when it was changed"
+    if document.transaction_date is None:
+        return "has no valid date"
+    return None
 
 
 def balanced_lines(row: dict[str, Any], net_total: Decimal, digits: int) -> Lines | str:

@@ -25,6 +25,7 @@ from channel_connector.clients.quickbooks.documents import (
     ENTITIES,
     ITEM,
     KINDS,
+    UNNAMED,
     cdc_blocks,
     document_of,
     id_of,
@@ -331,12 +332,13 @@ class QuickBooksCompany:
             raise SourceError("upstream-error", f"{error}.") from None
 
     async def existing(self, kind: Kind, external_ids: Collection[str]) -> set[str]:
-        """Those of the ids that exist.
+        """Those of the ids that exist; nobody can ask for documents that came without one.
 
         Raises:
             SourceError: the question could not be answered.
         """
-        return {str(row.get("Id")) for row in await self._by_ids(ENTITIES[kind], external_ids)}
+        found = {str(row.get("Id")) for row in await self._by_ids(ENTITIES[kind], external_ids)}
+        return found | {i for i in external_ids if i.startswith(UNNAMED)}
 
     async def items(self, external_ids: Collection[str]) -> list[Item]:
         """The items with these ids, inactive ones too.
