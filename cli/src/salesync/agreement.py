@@ -7,6 +7,7 @@ parts themselves are, as far as they are asked for.
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from itertools import islice
@@ -65,7 +66,8 @@ def goods(processor: Service, inventory: Service, business: str | None, lots: in
 def _goods_differences(
     processor: Service, inventory: Service, business: str | None, lots: int
 ) -> list[str]:
-    held, given = _totals(processor, business), _totals(inventory, business)
+    with ThreadPoolExecutor() as pool:
+        held, given = pool.map(lambda service: _totals(service, business), (processor, inventory))
     nothing = ("0", "0")
     found: list[str] = []
     for place in sorted(held.keys() | given.keys()):

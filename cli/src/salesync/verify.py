@@ -5,6 +5,7 @@ The law of this module: it reads and compares, and changes nothing.
 
 import json
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from itertools import chain
 from typing import Annotated, Any
@@ -62,10 +63,13 @@ def verify(
         Service(PROCESSOR, data, seconds=VERIFY_SECONDS_MAX) as processor,
         Service(INVENTORY, data, seconds=VERIFY_SECONDS_MAX) as inventory,
     ):
-        reports = [
-            service.get("verify", business_id=business)
-            for service in (connector, processor, inventory)
-        ]
+        with ThreadPoolExecutor() as pool:
+            reports = list(
+                pool.map(
+                    lambda service: service.get("verify", business_id=business),
+                    (connector, processor, inventory),
+                )
+            )
         checks = [Check(report["service"], **one) for report in reports for one in report["checks"]]
         checks.append(agreement.goods(processor, inventory, business, lots))
         brokers = address(BROKERS, data)
