@@ -30,6 +30,11 @@ async def test_no_second_has_more_than_ten_requests_of_two_processes(pool: async
         assert eleventh - first >= 1 - MARGIN_SECONDS
 
 
+def test_no_minute_has_more_than_five_hundred_requests() -> None:
+    """Places are a step apart, whoever asks; one is lent in advance."""
+    assert 60 / STEP_SECONDS + 1 <= 500
+
+
 async def test_companies_do_not_wait_for_each_other(pool: asyncpg.Pool) -> None:
     loop = asyncio.get_running_loop()
     started = loop.time()

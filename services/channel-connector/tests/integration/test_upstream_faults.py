@@ -12,6 +12,11 @@ from channel_connector.clients.quickbooks import client
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {
     "429 as XML without Retry-After": ({"effect": "throttle"}, "rate-limited"),
+    "429 as JSON": (
+        {"effect": "status", "status": 429, "body": '{"Fault": {"Error": [{"code": "3001"}]}}'},
+        "rate-limited",
+    ),
+    "429 without a body": ({"effect": "status", "status": 429, "body": ""}, "rate-limited"),
     "500": ({"effect": "status", "status": 500, "body": ""}, "upstream-error"),
     "503": ({"effect": "status", "status": 503, "body": "busy"}, "upstream-error"),
     "an HTML page": ({"effect": "html"}, "upstream-error"),
