@@ -28,18 +28,20 @@ class Told:
     bursts: list[list[Message]]
     differing: list[str]
     broken: list[Body]
+    dead: list[str]
 
     @property
     def failed(self) -> bool:
-        """Whether the services went another way than the model, or broke an invariant."""
-        return bool(self.differing or self.broken)
+        """Whether the services went another way, broke an invariant, or set a message apart."""
+        return bool(self.differing or self.broken or self.dead)
 
     def __str__(self) -> str:
         said = "\n(wait until all is applied)\n".join(
             "\n".join(str(message) for message in burst) for burst in self.bursts
         )
         broken = [f"verify: {check}" for check in self.broken]
-        return "\n".join(["the story:", said, "what differs:", *self.differing, *broken])
+        dead = [f"dead letter: {reason}" for reason in self.dead]
+        return "\n".join(["the story:", said, "what differs:", *self.differing, *broken, *dead])
 
 
 def prove(
@@ -103,11 +105,14 @@ async def _told(services: Services, some: Sequence[Story]) -> list[Told]:
         bursts(told(story, business)) for story, business in zip(some, businesses, strict=True)
     ]
     await services.tell(in_bursts)
+    dead = await services.dead()
     results = []
     for story, business, each in zip(some, businesses, in_bursts, strict=True):
         books = Books()
         for message in (message for burst in each for message in burst):
             books.apply(message.body)
         differing = differences(books.told(), await services.told(business))
-        results.append(Told(story, each, differing, await services.broken(business)))
+        of_business = [reason for key, reason in dead if key.startswith(business)]
+        broken = await services.broken(business)
+        results.append(Told(story, each, differing, broken, of_business))
     return results

@@ -10,8 +10,10 @@ import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from chassis.testing import until
+from contracts.topics import dead_letter_topic
 from inventory import handlers as inventory
 from sales_processor import handlers as sales_processor
+from salesync.client import start_from_now
 
 from .figures import figures
 from .model import Body, Figures
@@ -32,14 +34,17 @@ class Services:
 
     def __init__(
         self,
+        *,
         producer: AIOKafkaProducer,
         consumer: AIOKafkaConsumer,
+        dead_letters: AIOKafkaConsumer,
         http: httpx.AsyncClient,
         pools: Mapping[str, asyncpg.Pool],
         urls: Mapping[str, str],
     ) -> None:
         self._producer = producer
         self._consumer = consumer
+        self._dead_letters = dead_letters
         self._http = http
         self._pools = pools
         self._urls = urls
@@ -48,9 +53,12 @@ class Services:
         """Connect to Kafka."""
         await self._producer.start()
         await self._consumer.start()
+        await self._dead_letters.start()
+        await start_from_now(self._dead_letters)
 
     async def close(self) -> None:
         """Close everything."""
+        await self._dead_letters.stop()
         await self._consumer.stop()
         await self._producer.stop()
         await self._http.aclose()
@@ -66,6 +74,18 @@ class Services:
                 )
             await self._producer.flush()
             await until(self._is_quiet, what="all is applied", seconds=QUIET_SECONDS_MAX)
+
+    async def dead(self) -> list[tuple[str, str]]:
+        """Key and reason of every message that was set apart since this was asked last."""
+        consumer, found = self._dead_letters, []
+        ends = await consumer.end_offsets(consumer.assignment())
+        for partition, end in ends.items():
+            while await consumer.position(partition) < end:
+                record = await consumer.getone(partition)
+                headers = {name: value.decode() for name, value in record.headers}
+                key = (record.key or b"").decode()
+                found.append((key, f"{headers['dlq.reason']}: {headers['dlq.message']}"))
+        return found
 
     async def _is_quiet(self) -> bool:
         """Whether every message is applied, with all that followed from it.
@@ -145,16 +165,24 @@ async def connect(addresses: Mapping[str, str]) -> Services:
     brokers = addresses["KAFKA_BOOTSTRAP_SERVERS"]
     topics = {topic for _, received in SERVICES.values() for topic in received}
     services = Services(
-        AIOKafkaProducer(bootstrap_servers=brokers, acks="all", enable_idempotence=True),
-        AIOKafkaConsumer(*topics, bootstrap_servers=brokers),
-        httpx.AsyncClient(timeout=READ_SECONDS_MAX),
-        {
+        producer=AIOKafkaProducer(bootstrap_servers=brokers, acks="all", enable_idempotence=True),
+        consumer=AIOKafkaConsumer(*topics, bootstrap_servers=brokers),
+        dead_letters=AIOKafkaConsumer(
+            *(
+                dead_letter_topic(topic, service)
+                for service, (_, received) in SERVICES.items()
+                for topic in received
+            ),
+            bootstrap_servers=brokers,
+        ),
+        http=httpx.AsyncClient(timeout=READ_SECONDS_MAX),
+        pools={
             name: await asyncpg.create_pool(
                 addresses[f"{prefix}_DATABASE_URL"], min_size=1, max_size=2
             )
             for name, (prefix, _) in SERVICES.items()
         },
-        {name: addresses[f"{prefix}_URL"] for name, (prefix, _) in SERVICES.items()},
+        urls={name: addresses[f"{prefix}_URL"] for name, (prefix, _) in SERVICES.items()},
     )
     await services.open()
     return services

@@ -151,6 +151,7 @@ def stories(steps_min: int = 0) -> st.SearchStrategy[Story]:
             _lots(),
             *(_documents() for _ in range(5)),
             _lot_changes(),
+            _lot_changes(),
             _endings(),
             _endings(),
             _unseen(),
@@ -245,6 +246,7 @@ def _lot_changes() -> st.SearchStrategy[Choice]:
     places = st.integers(0, 4)
     return st.one_of(
         st.builds(build, places, st.just("adjust-lot"), adjusted),
+        st.builds(build, places, st.just("adjust-lot"), adjusted),
         st.builds(
             build, places, st.just("change-lot-cost"), _COSTS.map(lambda c: {"unit_cost": c})
         ),
@@ -310,7 +312,7 @@ def _documents() -> st.SearchStrategy[Choice]:
     return st.builds(
         Document,
         st.sampled_from(list(KINDS)),
-        st.sampled_from([1, 1, 1, 1, 3, -1, 0]),
+        st.sampled_from([1, 1, 1, 1, 3, -1, -1, 0]),
         _DAYS,
         st.sampled_from(["ada", "ada", "ada", "bob", None]),
         st.sampled_from([*(None,) * 6, "1.1", "0.333333", ""]),
@@ -382,7 +384,7 @@ def _repeats() -> st.SearchStrategy[Choice]:
 
         return choose
 
-    return st.builds(build, st.integers(0, 12))
+    return st.builds(build, st.sampled_from([0, 0, 0, 1, 1, 2, 3, 5, 8, 12]))
 
 
 def _manual_sales() -> st.SearchStrategy[Choice]:

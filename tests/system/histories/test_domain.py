@@ -20,6 +20,7 @@ from .stories import Story, simpler, stories, told
 STORIES = 200
 STEPS_MIN = 8
 SHORT = 3
+ROUNDS_MAX = 4
 Plant = Callable[[pytest.MonkeyPatch], None]
 
 
@@ -108,7 +109,7 @@ def test_a_planted_fault_is_found_and_told_in_a_short_story(
 ) -> None:
     plant(monkeypatch)
 
-    difference = found(1)
+    difference = next(filter(None, map(found, range(1, ROUNDS_MAX + 1))), None)
 
     assert difference is not None
     assert len(difference[0]) <= SHORT
