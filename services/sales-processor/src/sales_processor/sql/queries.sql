@@ -743,7 +743,8 @@ cross join lateral (
         (one ->> 'unit_cost')::numeric
     from jsonb_array_elements(line.returned) as one
     union all
-    select '', (line.shortage ->> 'open')::numeric + (line.shortage ->> 'returned')::numeric,
+    select '', (line.shortage ->> 'open')::numeric
+            + coalesce((line.shortage ->> 'returned')::numeric, 0),
         (line.shortage ->> 'unit_cost')::numeric
     where line.shortage is not null
 ) as part
