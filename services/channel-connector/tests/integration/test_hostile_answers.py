@@ -16,11 +16,12 @@ def _clock(connector: Any) -> None:
     connector.sandbox.fix_clock(MADE)
 
 
-def sell(sandbox: Any, collection: str = "invoices") -> dict[str, Any]:
+def sell(sandbox: Any, collection: str = "invoices", **more: str) -> dict[str, Any]:
     made: dict[str, Any] = sandbox.record(
         collection,
         txn_date="2026-03-02",
         lines=[{"item": "Oak Chair", "qty": 2, "price": 90}],
+        **more,
     )
     return made
 
@@ -149,6 +150,25 @@ async def test_headers_of_the_wrong_type_are_an_error_of_that_document_alone(
         assert says in error["message"]
     connector.sandbox.control("PUT", "/clock", {"advance_seconds": 40 * 86_400})
     assert (await connector.sync()).summary["published"] == 0
+
+
+@pytest.mark.parametrize("text", ["null", '"a document"', "[]", "900"])
+async def test_what_is_no_object_is_an_error_and_hides_no_row_after_it(
+    connector: Any, text: str
+) -> None:
+    """Left out, it would make a full page look like the last one."""
+    connector.page_rows = connector.cdc_objects_max = 2
+    connector.sandbox.switch(cdc_objects=2)
+    await connector.connect()
+    await connector.sync()
+    for minute in ("57", "58", "59"):
+        sell(connector.sandbox, at=f"2026-06-01T09:{minute}:00-07:00")
+    sell(connector.sandbox, at=MADE)
+    place(connector.sandbox, text)
+    outcome = await connector.sync()
+    assert len(outcome.captured) == 4
+    (error,) = outcome.summary["failed"]
+    assert (error["code"], "no id" in error["message"]) == ("document-invalid", True)
 
 
 async def test_an_invoice_that_shows_only_its_subtotal_is_read_again(connector: Any) -> None:

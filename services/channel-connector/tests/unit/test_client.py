@@ -4,8 +4,9 @@ import asyncio
 import gc
 import json
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import httpx
 import pytest
@@ -19,6 +20,7 @@ from channel_connector.provider import InvalidGrantError, SourceError
 
 TIME = "2026-03-02T09:00:00.123-08:00"
 GOOD = httpx.Response(200, json={"QueryResponse": {}, "time": TIME})
+NO_CHANGE = httpx.Response(200, json={"CDCResponse": [{"QueryResponse": [{}]}], "time": TIME})
 THROTTLED = httpx.Response(429, text="<Fault/>")
 BROKEN = httpx.Response(503)
 EXPIRED = httpx.Response(
@@ -94,7 +96,7 @@ async def test_a_query_is_sent_as_quickbooks_wants_it() -> None:
 
 
 async def test_changes_since_are_asked_in_utc() -> None:
-    script = Script([GOOD])
+    script = Script([NO_CHANGE])
     await client_of(script).changes("Invoice,Item", datetime(2026, 3, 2, 9, tzinfo=UTC))
     assert script.requests[0].url.params["changedSince"] == "2026-03-02T09:00:00Z"
     assert script.requests[0].url.params["entities"] == "Invoice,Item"
@@ -133,6 +135,36 @@ async def test_retries_end_with_a_reason(trouble: Step, reason: str) -> None:
     assert caught.value.reason == reason
     assert client.calls == 3
     assert "token" not in caught.value.detail.replace("token endpoint", "")
+
+
+@pytest.mark.parametrize(
+    ("ask", "body", "lacks"),
+    [
+        ("query", {}, "QueryResponse"),
+        ("query", {"QueryResponse": [], "time": TIME}, "QueryResponse"),
+        ("query", {"CDCResponse": []}, "QueryResponse"),
+        ("changes", {"time": TIME}, "CDCResponse"),
+        ("changes", {"CDCResponse": []}, "CDCResponse"),
+        ("changes", {"CDCResponse": [{}]}, "CDCResponse"),
+        ("read", {"time": TIME}, "Invoice"),
+        ("read", {"Invoice": None}, "Invoice"),
+        ("read", {"SalesReceipt": {"Id": "101"}}, "Invoice"),
+    ],
+)
+async def test_a_success_without_what_was_asked_for_is_not_taken_for_nothing(
+    ask: str, body: dict[str, Any], lacks: str
+) -> None:
+    """An empty page, or a deletion confirmed, would lose a sale (SY8, SY11)."""
+    client = client_of(Script([httpx.Response(200, json=body)] * 3))
+    asked: dict[str, Callable[[], Awaitable[object]]] = {
+        "query": lambda: client.query("SELECT * FROM Invoice"),
+        "changes": lambda: client.changes("Invoice", datetime(2026, 3, 2, 9, tzinfo=UTC)),
+        "read": lambda: client.read("Invoice", "101"),
+    }
+    with pytest.raises(SourceError, match=f"holds no {lacks}") as caught:
+        await asked[ask]()
+    assert caught.value.reason == "upstream-error"
+    assert client.calls == 3
 
 
 async def test_an_expired_token_is_renewed_once_and_the_call_goes_on() -> None:

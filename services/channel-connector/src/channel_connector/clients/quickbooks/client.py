@@ -90,7 +90,11 @@ class QuickBooksClient:
             WrongRequestError: the statement itself is refused.
         """
         return await self._send(
-            "POST", "query", content=statement.encode(), content_type="application/text"
+            "POST",
+            "query",
+            "QueryResponse",
+            content=statement.encode(),
+            content_type="application/text",
         )
 
     async def changes(self, entities: str, since: datetime) -> Answer:
@@ -102,7 +106,10 @@ class QuickBooksClient:
         """
         changed_since = instant_text(since)
         return await self._send(
-            "GET", "cdc", params={"entities": entities, "changedSince": changed_since}
+            "GET",
+            "cdc",
+            "CDCResponse",
+            params={"entities": entities, "changedSince": changed_since},
         )
 
     async def read(self, entity: str, external_id: str) -> Answer | None:
@@ -113,7 +120,7 @@ class QuickBooksClient:
             WrongRequestError: it is refused.
         """
         try:
-            return await self._send("GET", f"{entity.lower()}/{external_id}")
+            return await self._send("GET", f"{entity.lower()}/{external_id}", entity)
         except faults.WrongRequestError as error:
             if error.code == faults.GONE:
                 return None
@@ -123,6 +130,7 @@ class QuickBooksClient:
         self,
         method: str,
         path: str,
+        holds: str,
         *,
         params: dict[str, str] | None = None,
         content: bytes | None = None,
@@ -145,20 +153,20 @@ class QuickBooksClient:
                 wait_jitter=self._retries.jitter_seconds,
             ):
                 with attempt:
-                    return await self._send_with_token(request)
+                    return await self._send_with_token(request, holds)
         except faults.QuickBooksError as error:
             _give_up(error)
         raise AssertionError("stamina returns or raises")
 
-    async def _send_with_token(self, request: dict[str, Any]) -> Answer:
+    async def _send_with_token(self, request: dict[str, Any], holds: str) -> Answer:
         token = await self._tokens.current()
         try:
-            return await self._send_once(request, token)
+            return await self._send_once(request, token, holds)
         except faults.TokenRejectedError:
             renewed = await self._tokens.renew(token)
-            return await self._send_once(request, renewed)
+            return await self._send_once(request, renewed, holds)
 
-    async def _send_once(self, request: dict[str, Any], token: str) -> Answer:
+    async def _send_once(self, request: dict[str, Any], token: str, holds: str) -> Answer:
         await self._pace.wait()
         self.calls += 1
         headers = {
@@ -175,6 +183,7 @@ class QuickBooksClient:
         content = content.replace(token.encode(), TOKEN_SHOWN)
         try:
             body = faults.body_of(answer.status_code, content, answer.headers)
+            faults.refuse_without(body, holds)
         except faults.QuickBooksError as error:
             log.warning(
                 "quickbooks refused",

@@ -31,8 +31,16 @@ UNDATED = datetime.fromtimestamp(0, UTC)
 
 
 def rows_of(response: object, entity: str) -> list[dict[str, Any]]:
-    """The objects of one entity in a QueryResponse, or in one block of a CDCResponse."""
-    return wire.members(response.get(entity)) if isinstance(response, dict) else []
+    """The objects of one entity in a QueryResponse, or in one block of a CDCResponse.
+
+    What is no object counts as one without an id, so that it is reported and no page looks shorter
+    than it was.
+    """
+    found = response.get(entity) if isinstance(response, dict) else None
+    if found is None:
+        return []
+    members = found if isinstance(found, list) else [found]
+    return [member if isinstance(member, dict) else {"value": member} for member in members]
 
 
 def cdc_blocks(body: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -122,6 +122,23 @@ def _decoded(content: bytes) -> dict[str, Any] | None:
         return None
 
 
+def refuse_without(body: dict[str, Any], holds: str) -> None:
+    """Refuse a success that lacks what was asked for: it must not be taken for "nothing there".
+
+    Raises:
+        TemporaryError: it does.
+    """
+    if holds == "CDCResponse":
+        there = any(
+            isinstance(answer.get("QueryResponse"), (list, dict))
+            for answer in wire.members(body.get(holds))
+        )
+    else:
+        there = isinstance(body.get(holds), dict)
+    if not there:
+        raise TemporaryError(f"QuickBooks' answer holds no {holds}", status=0)
+
+
 def _faults(body: dict[str, Any]) -> list[tuple[str, str, str]]:
     """Code, type and text of each error in an answer, wherever its fault stands."""
     found = []
