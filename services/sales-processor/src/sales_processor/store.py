@@ -50,7 +50,7 @@ _SALE_COLUMNS = (
     *("update_waiting", "draft", "pending_sync_id", "status", "version", "number"),
     *("customer_external_id", "customer_name", "sale_date", "currency", "exchange_rate"),
     *("total_amount", "tax_amount", "revenue", "cost", "flags", "notes", "sync_id"),
-    *("home_currency", "money_places"),
+    *("home_currency", "money_places", "asked_revision"),
 )
 _LINE_COLUMNS = (
     *("business_id", "sale_id", "line_number", "item_external_id", "product_id", "product_name"),
@@ -234,6 +234,7 @@ async def lock_sales(connection: Connection, keys: Iterable[SaleKey]) -> dict[Sa
             row["pending_sync_id"],
             row["status"],
             row["version"],
+            row["asked_revision"],
         )
         for row in await rows(queries.lock_sales(connection, **by_key(keys)))
     }
@@ -346,6 +347,7 @@ async def insert_sales(connection: Connection, sales: Iterable[tuple[Sale, Conte
                 *(s.pending_sync_id, s.status, s.version, c.number, c.customer_external_id),
                 *(c.customer_name, c.sale_date, c.currency, c.exchange_rate, c.total_amount),
                 *(c.tax_amount, ZERO, ZERO, (), c.notes, c.sync_id, c.home_currency, c.places),
+                s.asked_revision,
             )
             for s, c in sales
         ],
@@ -359,7 +361,7 @@ async def save_intake(connection: Connection, sales: Iterable[Sale]) -> None:
             *(s.business_id, s.sale_id, s.seen_version, s.version, s.state.value),
             *(s.content_hash, s.revision, s.costed_revision, s.holds_goods, s.update_waiting),
             None if s.draft is None else encode_content(s.draft),
-            *(s.pending_sync_id, s.status),
+            *(s.pending_sync_id, s.status, s.asked_revision),
         )
         for s in sales
     ]
@@ -369,7 +371,7 @@ async def save_intake(connection: Connection, sales: Iterable[Sale]) -> None:
             records,
             *("business_ids", "sale_ids", "seen_versions", "versions", "intents"),
             *("content_hashes", "revisions", "costed_revisions", "holds_goods"),
-            *("updates_waiting", "drafts", "pending_sync_ids", "statuses"),
+            *("updates_waiting", "drafts", "pending_sync_ids", "statuses", "asked_revisions"),
         ),
     )
 

@@ -132,6 +132,33 @@ async def test_a_refusal_ends_as_an_error_and_is_tried_again(story: Story) -> No
     assert (summary["received"], summary["created"], summary["revenue"]) == (1, 1, "500.00")
 
 
+async def test_a_repeated_refusal_does_not_meet_what_is_asked_next(story: Story) -> None:
+    """A relay that dies after it published sends a question twice: it is refused twice (SA11)."""
+    first = await _ask(story)
+    refusal = {
+        "type": "command-rejected",
+        "command": "consume-lots",
+        "business_id": BUSINESS,
+        "sale_id": first["sale_id"],
+        "revision": first["revision"],
+        "reason": "unknown-product",
+        "message": "There is no product desk.",
+    }
+    await story.inventory(refusal)
+    again = await story.tell(
+        "sales.commands.v1", {"type": "retry-failed-sales", "business_id": BUSINESS}
+    )
+    (second,) = [p.body for p in again if p.type == "consume-lots"]
+
+    await story.inventory(refusal, _answer(first))
+    state = await story.row("select status, revision, draft is null from sales")
+    await story.inventory(_answer(second))
+
+    assert (first["revision"], second["revision"]) == (1, 2)
+    assert state == ("costing", 2, False)
+    assert await story.row("select status, revision, cost from sales") == ("active", 2, 54)
+
+
 async def test_a_refused_update_leaves_the_applied_version_in_force(story: Story) -> None:
     ask = await _ask(story)
     await story.inventory(_answer(ask))

@@ -139,14 +139,14 @@ def test_an_irrelevant_change_moves_the_version_of_what_waits_for_its_cost() -> 
     assert (noted.draft.version, noted.seen_version, noted.revision) == (4, 4, 1)
 
 
-def test_a_refused_first_content_waits_and_asks_the_same_revision_again() -> None:
+def test_a_refused_first_content_waits_and_asks_a_newer_revision() -> None:
     asked = accept(SALE, _content(2, _line()), content_hash="h", sync_id="s")
 
     refused = refuse(asked)
 
     assert (refused.state, refused.revision, refused.draft) == (State.WAITING, 0, None)
     again = accept(refused, _content(2, _line()), content_hash="h", sync_id=None)
-    assert again.revision == asked.revision == 3
+    assert (asked.revision, again.revision, again.asked_revision) == (3, 4, 4)
 
 
 def test_a_void_keeps_the_document_and_none_of_its_money() -> None:

@@ -47,11 +47,13 @@ def accept(sale: Sale, content: Content, *, content_hash: str | None, sync_id: s
     """The sale with a content that gets its cost next; `sync_id` is the run that waits for it."""
     void = content.void_reason is not None
     never_shown = sale.costed_revision == 0
+    revision = next_revision(sale.asked_revision, content.version)
     return sale._replace(
         state=State.VOIDED if void else State.ACTIVE,
         seen_version=max(sale.seen_version, content.version),
         content_hash=sale.content_hash if void else content_hash,
-        revision=next_revision(sale.revision, content.version),
+        revision=revision,
+        asked_revision=revision,
         holds_goods=sale.holds_goods or (not void and bool(demands(content.lines))),
         update_waiting=False,
         draft=content,
@@ -61,13 +63,13 @@ def accept(sale: Sale, content: Content, *, content_hash: str | None, sync_id: s
     )
 
 
-def next_revision(revision: int, version: int) -> int:
-    """The revision that asks inventory for a version.
+def next_revision(asked: int, version: int) -> int:
+    """The revision that asks inventory for a version, after the newest that it was asked for.
 
     It grows with every ask, and follows from the version alone in an undisturbed history, so that
     replaying the topics into empty databases asks the same questions.
     """
-    return max(revision, version) + 1
+    return max(asked, version) + 1
 
 
 def wait(sale: Sale, version: int) -> Sale:
@@ -88,7 +90,11 @@ def note(sale: Sale, version: int) -> Sale:
 
 
 def refuse(sale: Sale) -> Sale:
-    """The sale whose draft inventory refused: what was shown before stays in force and it waits."""
+    """The sale whose draft inventory refused: what was shown before stays in force and it waits.
+
+    The refused revision is never asked again, so a repeat of it or of its refusal is told from what
+    is asked next.
+    """
     shown = sale.costed_revision > 0
     return sale._replace(
         state=State(sale.status) if shown else State.WAITING,

@@ -93,10 +93,11 @@ class Sale(NamedTuple):
     """What is known of a sale beside its content.
 
     `seen_version` is the newest version met; `content_hash` that of the newest accepted content
-    that was no void. `revision` is the newest that inventory was asked for, 0 before the first;
-    `holds_goods` says that inventory may hold goods for the sale. `draft` is the accepted content
-    that has no cost yet, for which `pending_sync_id` waits. `status` and `version` are what is
-    shown. `update_waiting` says that a newer version than the accepted one waits.
+    that was no void. `revision` is the newest that inventory was asked for and did not refuse, 0
+    before the first; `asked_revision` is the newest of all. `holds_goods` says that inventory may
+    hold goods for the sale. `draft` is the accepted content that has no cost yet, for which
+    `pending_sync_id` waits. `status` and `version` are what is shown. `update_waiting` says that a
+    newer version than the accepted one waits.
     """
 
     business_id: str
@@ -117,6 +118,7 @@ class Sale(NamedTuple):
     pending_sync_id: str | None = None
     status: str = "costing"
     version: int = 0
+    asked_revision: int = 0
 
     @property
     def key(self) -> SaleKey:

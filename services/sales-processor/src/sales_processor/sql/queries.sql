@@ -157,7 +157,7 @@ join waiting_versions as waiting using (business_id, sale_id);
 select sale.business_id, sale.sale_id, sale.channel_id, sale.source, sale.kind, sale.external_id,
     sale.seen_version, sale.intent, sale.content_hash, sale.revision, sale.costed_revision,
     sale.costing, sale.holds_goods, sale.update_waiting, sale.draft, sale.pending_sync_id,
-    sale.status, sale.version
+    sale.status, sale.version, sale.asked_revision
 from unnest(:business_ids::text[], :sale_ids::text[]) as wanted (business_id, sale_id)
 join sales as sale using (business_id, sale_id)
 order by sale.business_id, sale.sale_id
@@ -202,7 +202,7 @@ from unnest(:business_ids::text[], :sale_ids::text[]) as wanted (business_id, sa
 join sale_lines as line using (business_id, sale_id)
 order by line.business_id, line.sale_id, line.line_number;
 
--- name: save_intake(business_ids, sale_ids, seen_versions, versions, intents, content_hashes, revisions, costed_revisions, holds_goods, updates_waiting, drafts, pending_sync_ids, statuses)!
+-- name: save_intake(business_ids, sale_ids, seen_versions, versions, intents, content_hashes, revisions, costed_revisions, holds_goods, updates_waiting, drafts, pending_sync_ids, statuses, asked_revisions)!
 -- The newest intent of sales that are stored; an absent version leaves the shown one.
 update sales as stored
 set seen_version = taken.seen_version,
@@ -215,15 +215,16 @@ set seen_version = taken.seen_version,
     update_waiting = taken.update_waiting,
     draft = taken.draft,
     pending_sync_id = taken.pending_sync_id,
-    status = taken.status
+    status = taken.status,
+    asked_revision = taken.asked_revision
 from unnest(
     :business_ids::text[], :sale_ids::text[], :seen_versions::bigint[], :versions::bigint[],
     :intents::text[], :content_hashes::text[], :revisions::bigint[], :costed_revisions::bigint[],
     :holds_goods::boolean[], :updates_waiting::boolean[], :drafts::bytea[],
-    :pending_sync_ids::text[], :statuses::text[]
+    :pending_sync_ids::text[], :statuses::text[], :asked_revisions::bigint[]
 ) as taken (
     business_id, sale_id, seen_version, version, intent, content_hash, revision, costed_revision,
-    holds_goods, update_waiting, draft, pending_sync_id, status
+    holds_goods, update_waiting, draft, pending_sync_id, status, asked_revision
 )
 where stored.business_id = taken.business_id and stored.sale_id = taken.sale_id;
 
