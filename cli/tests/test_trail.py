@@ -89,13 +89,14 @@ def of_sales(name: str, *bodies: dict[str, Any]) -> list[Sent]:
     ]
 
 
-def run_of(name: str, captured: int, *, ended: bool = True) -> list[Sent]:
-    """The messages of a sync that says it published two transactions."""
+def run_of(name: str, *captured: int, ended: bool = True) -> list[Sent]:
+    """The messages of a sync that says it published two transactions, of which these came."""
     ids = {"business_id": name, "sync_id": f"{name}-sync"}
+    one = {"type": "transaction-captured", **ids}
     return [
         *(
-            ("channels.transactions.v1", name, {"type": "transaction-captured", **ids}, {})
-            for _ in range(captured)
+            ("channels.transactions.v1", name, {**one, "sequence": sequence}, {})
+            for sequence in captured
         ),
         (
             "channels.events.v1",
@@ -112,7 +113,7 @@ def test_a_sale_with_its_event_and_a_run_with_its_messages_pass(
 ) -> None:
     first, second = of_sales("fine", event("fine"), event("fine", 2, "6.00"))
     again = first  # published once more after a crash
-    with published(stack, first, second, again, *run_of("fine", 2)) as brokers:
+    with published(stack, first, second, again, *run_of("fine", 0, 1, 1)) as brokers:
         assert found(brokers, monkeypatch, "fine", sale("fine", 2, "6")) == []
 
 
@@ -139,13 +140,13 @@ def test_a_sale_with_its_event_and_a_run_with_its_messages_pass(
         ),
         (
             "short",
-            run_of("short", 1),
+            run_of("short", 1, 1),
             [],
             "sync short-sync published 2 transactions; 1 are there",
         ),
         (
             "endless",
-            run_of("endless", 2, ended=False),
+            run_of("endless", 0, 1, ended=False),
             [],
             "sync endless-sync published all its transactions and has no summary",
         ),

@@ -123,7 +123,7 @@ async def test_a_first_sync_by_commands_alone(folder: Path, addresses: Mapping[s
     assert Decimal(sale["revenue"]) == 13_000
     assert number in run(folder, "sales", "--business", BUSINESS)
 
-    verified = run(folder, "verify", "--topics")
+    verified = run(folder, "verify", "--business", BUSINESS, "--topics")
     assert verified.startswith("I1   ok")
     assert "invariants and rules hold" in verified
     assert "corner-shop-qbo" in run(folder, "connection", "list")

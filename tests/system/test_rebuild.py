@@ -67,7 +67,8 @@ async def test_emptied_databases_are_rebuilt_from_the_topics(
             for table, rows in tables.items():
                 assert rebuilt.databases[database][table] == rows, f"{database}.{table}"
         assert rebuilt.ends == held.ends, "a rebuild publishes nothing"
-    await asyncio.to_thread(salesync, "verify", "--topics", "--data", str(folder))
+    said = ("verify", "--business", BUSINESS, "--topics", "--data", str(folder))
+    await asyncio.to_thread(salesync, *said)
 
     await story.sell("invoices", "2026-05-04", ("Walnut Desk", 2, "260.00"))
     summary = await story.sync()

@@ -6,7 +6,7 @@ crash publishes records again.
 
 import json
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -28,6 +28,8 @@ WHOLE_SALES = ("sale-recorded", "sale-updated", "sale-voided", "sale-recosted")
 VIOLATIONS_MAX = 20
 
 SaleKey = tuple[str, str]
+RunKey = tuple[str, str]
+"""Business and sync."""
 Shown = tuple[int, str, Decimal]
 """Revision, status and cost of a sale."""
 
@@ -88,9 +90,9 @@ class _Told:
 
     sales: dict[SaleKey, Shown] = field(default_factory=dict)
     disorder: list[str] = field(default_factory=list)
-    captured: Counter[str] = field(default_factory=Counter)
-    published: dict[str, int] = field(default_factory=dict)
-    ended: set[str] = field(default_factory=set)
+    captured: dict[RunKey, set[int]] = field(default_factory=lambda: defaultdict(set))
+    published: dict[RunKey, int] = field(default_factory=dict)
+    ended: set[RunKey] = field(default_factory=set)
     letters: Counter[tuple[str, str]] = field(default_factory=Counter)
     unexplained: list[str] = field(default_factory=list)
     unreadable: int = 0
@@ -137,11 +139,11 @@ class _Told:
                 )
             self.sales[key] = shown
         elif kind == "transaction-captured":
-            self.captured[body["sync_id"]] += 1
+            self.captured[body["business_id"], body["sync_id"]].add(int(body["sequence"]))
         elif kind == "transactions-published":
-            self.published[body["sync_id"]] = int(body["published"])
+            self.published[body["business_id"], body["sync_id"]] = int(body["published"])
         elif kind in ("sync-completed", "sync-failed"):
-            self.ended.add(body["sync_id"])
+            self.ended.add((body["business_id"], body["sync_id"]))
 
 
 def events(
@@ -155,7 +157,7 @@ def events(
         nonlocal told
         shown = {key: sale for name in names for key, sale in _shown(processor, name)}
         told = talk(brokers, _read_all(brokers))
-        return [*_missing_events(told, shown, set(names)), *_missing_transactions(told)]
+        return [*_missing_events(told, shown, set(names)), *_missing_transactions(told, set(names))]
 
     missing = settled(find)
     letters = [
@@ -244,11 +246,14 @@ def _missing_events(
             yield f"business {key[0]}, sale {key[1]} has events, and nobody knows it"
 
 
-def _missing_transactions(told: _Told) -> Iterable[str]:
-    for sync, published in sorted(told.published.items()):
-        if told.captured[sync] != published:
-            yield f"sync {sync} published {published} transactions; {told.captured[sync]} are there"
-        if sync not in told.ended:
+def _missing_transactions(told: _Told, names: set[str]) -> Iterable[str]:
+    for run, published in sorted(told.published.items()):
+        business, sync = run
+        if business not in names:
+            continue
+        if (there := len(told.captured[run])) != published:
+            yield f"sync {sync} published {published} transactions; {there} are there"
+        if run not in told.ended:
             yield f"sync {sync} published all its transactions and has no summary"
 
 
