@@ -133,6 +133,17 @@ async def _problem_of_validation(
     return problem(422, "Wrong parameter", "A parameter has a wrong value.", errors=faults)
 
 
+def storable(text: str | None) -> str | None:
+    """An id of a request as it is, if Postgres can hold it.
+
+    Raises:
+        HTTPException: 404, nothing can have it.
+    """
+    if text is not None and "\x00" in text:
+        raise HTTPException(404, "No id holds a NUL character.")
+    return text
+
+
 def encode_cursor(*position: str | int) -> str:
     """An opaque cursor for the position of the last item of a page."""
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode().rstrip("=")

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from chassis.http import PageCursor, PageLimit, decode_cursor, encode_cursor
+from chassis.http import PageCursor, PageLimit, decode_cursor, encode_cursor, storable
 from chassis.invariants import Agreement, Report, totals
 from inventory.domain.money import weighted_average
 from inventory.store import queries
@@ -147,7 +147,7 @@ def router(pool: asyncpg.Pool) -> APIRouter:
         (after,) = decode_cursor(cursor, str) if cursor else ("",)
         async with pool.acquire() as connection:
             found = queries.list_products(
-                connection, business_id=_plain(business_id), after=after, count=limit + 1
+                connection, business_id=storable(business_id), after=after, count=limit + 1
             )
             items = [_product(row) async for row in found]
         page = items[:limit]
@@ -227,7 +227,7 @@ def router(pool: asyncpg.Pool) -> APIRouter:
         """One lot, with the sales that used it and the returns that gave goods to it."""
         async with pool.acquire() as connection:
             row = await queries.find_lot(
-                connection, business_id=_plain(business_id), lot_id=_plain(lot_id)
+                connection, business_id=storable(business_id), lot_id=storable(lot_id)
             )
             if row is None:
                 raise HTTPException(404, f"Business {business_id} has no lot {lot_id}.")
@@ -241,14 +241,14 @@ def router(pool: asyncpg.Pool) -> APIRouter:
         business_id: Annotated[str | None, Query(description="only this business")] = None,
     ) -> Report:
         """Check the invariants of stock over everything, or one business, in one snapshot."""
-        return await verify(pool, None if business_id is None else _plain(business_id))
+        return await verify(pool, None if business_id is None else storable(business_id))
 
     @routes.get("/verify/goods", tags=["operations"])
     async def compare_goods(
         business_id: Annotated[str | None, Query(description="only this business")] = None,
     ) -> Agreement:
         """The goods that documents hold of each product, to be compared with what sales say."""
-        only = None if business_id is None else _plain(business_id)
+        only = None if business_id is None else storable(business_id)
         return await totals(queries.list_goods_totals, pool, only)
 
     return routes
@@ -267,8 +267,8 @@ def _add_sale_reads(routes: APIRouter, pool: asyncpg.Pool) -> None:
         async with pool.acquire() as connection:
             found = queries.list_stock_transactions_of_sale(
                 connection,
-                business_id=_plain(business_id),
-                sale_id=_plain(sale_id),
+                business_id=storable(business_id),
+                sale_id=storable(sale_id),
                 after=after,
                 count=limit + 1,
             )
@@ -283,7 +283,7 @@ def _add_sale_reads(routes: APIRouter, pool: asyncpg.Pool) -> None:
 
 async def _find_product(connection: Any, business_id: str, product_id: str) -> ProductRead:  # noqa: ANN401
     found = queries.find_product(
-        connection, business_id=_plain(business_id), product_id=_plain(product_id)
+        connection, business_id=storable(business_id), product_id=storable(product_id)
     )
     rows = [row async for row in found]
     if not rows:
@@ -300,10 +300,3 @@ def _product(row: Any) -> ProductRead:  # noqa: ANN401  (a database row)
     return ProductRead(
         **values, average_cost=last_average if open_average is None else open_average
     )
-
-
-def _plain(text: str) -> str:
-    """Text that Postgres can hold."""
-    if "\x00" in text:
-        raise HTTPException(404, "No id holds a NUL character.")
-    return text

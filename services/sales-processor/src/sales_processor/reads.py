@@ -1,4 +1,4 @@
-"""What the sales-processor answers over HTTP: sales, margins, runs, what waits, what is wrong.
+"""What the sales-processor answers over HTTP: sales, margins, what waits, what is wrong.
 
 Money and quantities are decimal strings. A page goes on from the position of its last item, so it
 stays right while rows arrive; sales that get another date meanwhile come at the end.
@@ -14,13 +14,14 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from chassis.http import PageCursor, PageLimit, decode_cursor, encode_cursor
+from chassis.http import PageCursor, PageLimit, decode_cursor, encode_cursor, storable
 from chassis.invariants import Agreement, Report, totals
 from contracts.channels import TransactionError
-from contracts.sales import SaleLine, SyncCompleted
+from contracts.sales import SaleLine
 from sales_processor import store
 from sales_processor.domain.money import margin_percent
 from sales_processor.domain.sale import CostedLine, SaleKey
+from sales_processor.run_reads import add_runs
 from sales_processor.store import queries
 from sales_processor.usecases.messages import line_message
 from sales_processor.verify import verify
@@ -124,26 +125,6 @@ class UnlinkedItemRead(BaseModel):
     oldest_sale_date: date
 
 
-class RunRead(BaseModel):
-    """How far a run is: what came, what waits for its cost; at the end the summary.
-
-    `published` is None until the connector has said how much it published.
-    """
-
-    business_id: str
-    sync_id: str
-    channel_id: str
-    status: Literal["receiving", "retrying", "costing", "completed", "failed"]
-    started_at: datetime | None
-    completed_at: datetime | None
-    published: int | None
-    received: int
-    retried: int
-    pending: int
-    summary: SyncCompleted | None
-    failure: dict[str, Any] | None
-
-
 class Sales(BaseModel):
     """A page of sales."""
 
@@ -172,34 +153,27 @@ class UnlinkedItems(BaseModel):
     next_cursor: str | None
 
 
-class Summaries(BaseModel):
-    """A page of summaries."""
-
-    items: list[SyncCompleted]
-    next_cursor: str | None
-
-
 def router(pool: asyncpg.Pool) -> APIRouter:
     """The routes of the sales-processor's read API."""
     routes = APIRouter()
     _add_sales(routes, pool)
     _add_revisions(routes, pool)
     _add_reports(routes, pool)
-    _add_runs(routes, pool)
+    add_runs(routes, pool)
 
     @routes.get("/verify", tags=["operations"])
     async def verify_all(
         business_id: Annotated[str | None, Query(description="only this business")] = None,
     ) -> Report:
         """Check the invariants of sales over everything, or one business, in one snapshot."""
-        return await verify(pool, _plain(business_id))
+        return await verify(pool, storable(business_id))
 
     @routes.get("/verify/goods", tags=["operations"])
     async def compare_goods(
         business_id: Annotated[str | None, Query(description="only this business")] = None,
     ) -> Agreement:
         """The goods that sales hold of each product, to be compared with what inventory says."""
-        return await totals(queries.list_goods_totals, pool, _plain(business_id))
+        return await totals(queries.list_goods_totals, pool, storable(business_id))
 
     return routes
 
@@ -225,13 +199,13 @@ def _add_sales(routes: APIRouter, pool: asyncpg.Pool) -> None:
         A sale whose date changes while pages are read may come a second time at the end.
         """
         wanted = {
-            "business_id": _plain(business_id),
+            "business_id": storable(business_id),
             "from_date": from_,
             "to_date": to,
-            "channel_id": _plain(channel_id),
+            "channel_id": storable(channel_id),
             "status": status,
-            "product_id": _plain(product_id),
-            "number": _plain(number),
+            "product_id": storable(product_id),
+            "number": storable(number),
         }
         position = _SalesPosition(*decode_cursor(cursor, str, str, int)) if cursor else None
         async with pool.acquire() as connection, connection.transaction(readonly=True):
@@ -244,7 +218,7 @@ def _add_sales(routes: APIRouter, pool: asyncpg.Pool) -> None:
         """One sale."""
         async with pool.acquire() as connection, connection.transaction(readonly=True):
             row = await queries.find_sale(
-                connection, business_id=_plain(business_id), sale_id=_plain(sale_id)
+                connection, business_id=storable(business_id), sale_id=storable(sale_id)
             )
             if row is None:
                 raise HTTPException(404, f"Business {business_id} has no sale {sale_id}.")
@@ -260,7 +234,7 @@ def _add_revisions(routes: APIRouter, pool: asyncpg.Pool) -> None:
         """What was shown of a sale before what is shown now, newest first."""
         before = decode_cursor(cursor, int, int) if cursor else (None, None)
         async with pool.acquire() as connection, connection.transaction(readonly=True):
-            key = {"business_id": _plain(business_id), "sale_id": _plain(sale_id)}
+            key = {"business_id": storable(business_id), "sale_id": storable(sale_id)}
             if await queries.find_sale(connection, **key) is None:
                 raise HTTPException(404, f"Business {business_id} has no sale {sale_id}.")
             found = await store.rows(
@@ -297,7 +271,7 @@ def _add_reports(routes: APIRouter, pool: asyncpg.Pool) -> None:
             found = await store.rows(
                 queries.list_margins(
                     connection,
-                    business_id=_plain(business_id),
+                    business_id=storable(business_id),
                     group_by=group_by,
                     from_date=from_,
                     to_date=to,
@@ -326,7 +300,7 @@ def _add_reports(routes: APIRouter, pool: asyncpg.Pool) -> None:
             found = await store.rows(
                 queries.list_unlinked_items(
                     connection,
-                    business_id=_plain(business_id),
+                    business_id=storable(business_id),
                     after_connection=after[0],
                     after_item=after[1],
                     count=limit + 1,
@@ -337,61 +311,6 @@ def _add_reports(routes: APIRouter, pool: asyncpg.Pool) -> None:
             items=items,
             next_cursor=(
                 encode_cursor(items[-1].connection_id, items[-1].item_external_id)
-                if len(found) > limit
-                else None
-            ),
-        )
-
-
-def _add_runs(routes: APIRouter, pool: asyncpg.Pool) -> None:
-    @routes.get("/syncs/{sync_id}/summary", tags=["syncs"])
-    async def get_run(
-        sync_id: str,
-        business_id: Annotated[
-            str | None, Query(description="whose run, where two businesses chose one id")
-        ] = None,
-    ) -> RunRead:
-        """How far a run is, and its summary when it is completed."""
-        async with pool.acquire() as connection:
-            found = await store.rows(
-                queries.find_runs(
-                    connection, sync_id=_plain(sync_id), business_id=_plain(business_id)
-                )
-            )
-        if not found:
-            raise HTTPException(404, f"No transaction or event of a sync {sync_id} has come yet.")
-        if len(found) > 1:
-            raise HTTPException(
-                409, f"Two businesses have a sync {sync_id}; say whose with ?business_id=."
-            )
-        values = dict(found[0])
-        return RunRead(status=values.pop("phase"), **values)
-
-    @routes.get("/businesses/{business_id}/sync-summaries", tags=["syncs"])
-    async def list_summaries(
-        business_id: str,
-        channel_id: str | None = None,
-        limit: PageLimit = 100,
-        cursor: PageCursor = None,
-    ) -> Summaries:
-        """The summaries of a business's runs, newest first."""
-        before = decode_cursor(cursor, datetime, str) if cursor else (None, None)
-        async with pool.acquire() as connection:
-            found = await store.rows(
-                queries.list_summaries(
-                    connection,
-                    business_id=_plain(business_id),
-                    channel_id=_plain(channel_id),
-                    before_instant=before[0],
-                    before_id=before[1],
-                    count=limit + 1,
-                )
-            )
-        page = found[:limit]
-        return Summaries(
-            items=[SyncCompleted(**row["summary"]) for row in page],
-            next_cursor=(
-                encode_cursor(page[-1]["completed_at"].isoformat(), page[-1]["sync_id"])
                 if len(found) > limit
                 else None
             ),
@@ -426,7 +345,7 @@ async def _page(
         position = _SalesPosition("", "", since)
         before: tuple[date | None, str | None] = (None, None)
     elif position.day:
-        before = (_position(date.fromisoformat, position.day), position.sale_id)
+        before = (_day(position.day), position.sale_id)
     else:
         moved = await _moved(connection, wanted, position, limit + 1)
         more = len(moved) > limit
@@ -492,18 +411,11 @@ def _revision(row: Any) -> RevisionRead:  # noqa: ANN401  (a database row)
     return RevisionRead(**values, margin=values["revenue"] - values["cost"], lines=lines)
 
 
-def _position(read: Any, text: str | None) -> Any:  # noqa: ANN401  (a date or an instant)
-    """A cursor's position as a value, read by `read`."""
+def _day(text: str) -> date:
+    """The date of a cursor's position."""
     try:
-        return None if text is None else read(text)
+        return date.fromisoformat(text)
     except ValueError as error:
         raise HTTPException(
             422, "`cursor` is none that this list gave; start without one."
         ) from error
-
-
-def _plain(text: str | None) -> str | None:
-    """Text that Postgres can hold."""
-    if text is not None and "\x00" in text:
-        raise HTTPException(404, "No id holds a NUL character.")
-    return text
